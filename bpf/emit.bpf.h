@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The way out: counting, the ring buffer, and waking the consumer. */
+#ifndef CONNLEDGER_EMIT_BPF_H
+#define CONNLEDGER_EMIT_BPF_H
+
+const volatile struct cl_config config = {};
+
+struct cl_shared shared = {};
+
+struct cl_counters counters[CL_MAX_CPUS] = {};
+
+/* Every record to user space, in the order of reservation. User space consumes; sized before load. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} events SEC(".maps");
+
+#define READ_ONCE(x) (*(volatile typeof(x) *)&(x))
+#define WRITE_ONCE(x, value) (*(volatile typeof(x) *)&(x) = (value))
+
+static __always_inline struct cl_counters *cpu_counters(void)
+{
+	return &counters[bpf_get_smp_processor_id() & (CL_MAX_CPUS - 1)];
+}
+
+/* Atomic, because a program in a softirq can interrupt one in a process on the same CPU. */
+#define count(field) __sync_fetch_and_add(&cpu_counters()->field, 1)
+
+static __always_inline bool asked_for(enum cl_kind kind)
+{
+	return config.events & (1U << kind);
+}
+
+/*
+ * An event of this kind has happened. Counts it, and says whether to send it. Nothing is reserved for
+ * an event that a filter refuses.
+ */
+static __always_inline bool admit(enum cl_kind kind, bool verdict)
+{
+	if (!asked_for(kind))
+		return false;
+	count(observed[kind]);
+	if (verdict)
+		return true;
+	count(filtered[kind]);
+	return false;
+}
+
+/*
+ * Wakes the consumer if it asked for that. To be called after the submit, which is a full barrier:
+ *
+ *   producer: submit the record; read the request
+ *   consumer: write the request; look into the ring; read the request again; sleep if it still stands
+ *
+ * Either the producer sees the request and wakes, or the consumer's look comes after the submit and
+ * finds the record. The consumer's second reading covers a look that swallows the discarded record
+ * which carries the wake-up. One wake-up per sleep, however many events follow.
+ */
+static __always_inline void wake_consumer(void)
+{
+	__u32 request = READ_ONCE(shared.wake);
+	void *carrier;
+
+	if (request == CL_WAKE_NEVER)
+		return;
+	if (request == CL_WAKE_AT_WATERMARK &&
+	    bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) < config.watermark)
+		return;
+	if (__sync_val_compare_and_swap(&shared.wake, request, CL_WAKE_NEVER) != request)
+		return;
+	carrier = bpf_ringbuf_reserve(&events, 8, 0);
+	if (carrier)
+		bpf_ringbuf_discard(carrier, BPF_RB_FORCE_WAKEUP);
+	else /* other producers filled the ring in between: leave the request to the next event */
+		__sync_val_compare_and_swap(&shared.wake, CL_WAKE_NEVER, request);
+}
+
+static __always_inline void submit(void *record)
+{
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	wake_consumer();
+}
+
+static __always_inline void fill_header(struct cl_header *header, enum cl_kind kind, __u16 size,
+					__u64 now)
+{
+	header->kind = kind;
+	header->size = size;
+	header->pad = 0;
+	header->time_ns = now;
+}
+
+/* Reserves a record of this type with its header, or counts that there was no room and returns NULL. */
+#define reserve_event(type, kind_, now)                                                            \
+	({                                                                                         \
+		type *record_ = bpf_ringbuf_reserve(&events, sizeof(type), 0);                     \
+		if (record_)                                                                       \
+			fill_header(&record_->header, kind_, sizeof(type), now);                   \
+		else                                                                               \
+			count(ring_full[kind_]);                                                   \
+		record_;                                                                           \
+	})
+
+#endif

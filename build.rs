@@ -1,0 +1,59 @@
+//! Compiles the kernel side and generates its Rust skeleton; notes the commit for `--version`.
+
+use std::env;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+
+use libbpf_cargo::SkeletonBuilder;
+
+const SOURCE: &str = "bpf/connledger.bpf.c";
+
+fn main() {
+    let out_dir = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    SkeletonBuilder::new()
+        .source(SOURCE)
+        // v3: atomic compare-and-swap, which the wake-up protocol needs (Linux 5.12).
+        .clang_args(["-Wall", "-Werror", "-mcpu=v3", "-Ibpf"])
+        .build_and_generate(out_dir.join("connledger.skel.rs"))
+        .unwrap_or_else(|err| {
+            eprintln!("cannot build {SOURCE} (is clang installed?): {err:#}");
+            std::process::exit(1)
+        });
+    println!("cargo:rerun-if-changed=bpf");
+    println!("cargo:rerun-if-changed=build.rs");
+
+    println!("cargo:rustc-env=CONNLEDGER_LIBBPF={}", libbpf_version());
+    println!("cargo:rerun-if-changed=Cargo.lock");
+    println!("cargo:rustc-env=CONNLEDGER_COMMIT={}", commit());
+    println!("cargo:rerun-if-env-changed=CONNLEDGER_COMMIT");
+    if Path::new(".git/logs/HEAD").exists() {
+        println!("cargo:rerun-if-changed=.git/logs/HEAD");
+    }
+}
+
+/// The commit that is built: as the packager says, or as git says, or "unknown" (a source archive).
+fn commit() -> String {
+    if let Ok(commit) = env::var("CONNLEDGER_COMMIT") {
+        return commit;
+    }
+    Command::new("git")
+        .args(["rev-parse", "--short=12", "HEAD"])
+        .output()
+        .ok()
+        .filter(|output| output.status.success())
+        .and_then(|output| String::from_utf8(output.stdout).ok())
+        .map_or_else(|| "unknown".to_owned(), |hash| hash.trim().to_owned())
+}
+
+/// The version of libbpf that is linked in: libbpf-sys carries its sources, and names them in its own
+/// version (`1.7.0+v1.7.0`).
+fn libbpf_version() -> String {
+    let lock = std::fs::read_to_string("Cargo.lock").unwrap_or_default();
+    lock.split("[[package]]")
+        .find(|package| package.contains("name = \"libbpf-sys\""))
+        .and_then(|package| package.split("+v").nth(1))
+        .and_then(|rest| rest.split('"').next())
+        .unwrap_or("unknown")
+        .to_owned()
+}

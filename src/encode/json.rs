@@ -1,0 +1,154 @@
+//! The pieces of JSON, appended to a buffer without formatting machinery.
+
+use std::str;
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// Appends a decimal number.
+pub fn push_u64(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// Appends a hexadecimal number without leading zeros.
+pub fn push_hex_u64(out: &mut Vec<u8>, number: u64) {
+    let digits = (64 - number.leading_zeros()).div_ceil(4).max(1);
+    for digit in (0..digits).rev() {
+        out.push(HEX[(number >> (4 * digit) & 0xf) as usize]);
+    }
+}
+
+/// Appends bytes as hexadecimal digits, two each.
+pub fn push_hex_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    for &byte in bytes {
+        out.push(HEX[usize::from(byte >> 4)]);
+        out.push(HEX[usize::from(byte & 0xf)]);
+    }
+}
+
+/// Appends bytes as the inside of a JSON string, and says whether all of them were UTF-8. What is not
+/// becomes U+FFFD. Control characters are escaped, those of ISO 8859 and DEL too: a line of a log must
+/// not drive a terminal.
+pub fn push_escaped(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
+    // Nearly every name is printable ASCII.
+    if bytes.iter().all(|&b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\') {
+        out.extend_from_slice(bytes);
+        return true;
+    }
+    let mut valid = true;
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            push_escaped_char(out, c);
+        }
+        if !chunk.invalid().is_empty() {
+            out.extend_from_slice("\u{fffd}".as_bytes());
+            valid = false;
+        }
+    }
+    valid
+}
+
+fn push_escaped_char(out: &mut Vec<u8>, c: char) {
+    match c {
+        '"' => out.extend_from_slice(b"\\\""),
+        '\\' => out.extend_from_slice(b"\\\\"),
+        '\n' => out.extend_from_slice(b"\\n"),
+        '\r' => out.extend_from_slice(b"\\r"),
+        '\t' => out.extend_from_slice(b"\\t"),
+        _ if c.is_control() => {
+            let code = c as usize;
+            out.extend_from_slice(b"\\u00");
+            out.push(HEX[code >> 4 & 0xf]);
+            out.push(HEX[code & 0xf]);
+        }
+        _ => {
+            let mut utf8 = [0; 4];
+            out.extend_from_slice(c.encode_utf8(&mut utf8).as_bytes());
+        }
+    }
+}
+
+/// Appends `,"key":"value"` and, if the value is not UTF-8, `,"key_hex":"…"` with its bytes.
+pub fn push_name_field(out: &mut Vec<u8>, key: &str, value: &[u8]) {
+    push_key(out, key);
+    out.push(b'"');
+    let valid = push_escaped(out, value);
+    out.push(b'"');
+    if !valid {
+        out.extend_from_slice(b",\"");
+        out.extend_from_slice(key.as_bytes());
+        out.extend_from_slice(b"_hex\":\"");
+        push_hex_bytes(out, value);
+        out.push(b'"');
+    }
+}
+
+/// Appends `,"key":`.
+pub fn push_key(out: &mut Vec<u8>, key: &str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+/// Appends `,"key":number`.
+pub fn push_number_field(out: &mut Vec<u8>, key: &str, number: u64) {
+    push_key(out, key);
+    push_u64(out, number);
+}
+
+/// Appends `,"key":"text"` for a text of ours, which needs no escaping.
+pub fn push_word_field(out: &mut Vec<u8>, key: &str, word: &str) {
+    push_key(out, key);
+    out.push(b'"');
+    out.extend_from_slice(word.as_bytes());
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(push: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        push(&mut out);
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    #[test]
+    fn numbers() {
+        for number in [0, 1, 9, 10, 99, 100, 65_535, 1 << 53, u64::MAX] {
+            assert_eq!(text(|out| push_u64(out, number)), number.to_string());
+            assert_eq!(text(|out| push_hex_u64(out, number)), format!("{number:x}"));
+        }
+    }
+
+    #[test]
+    fn names() {
+        let field = |bytes: &[u8]| text(|out| push_name_field(out, "comm", bytes));
+        assert_eq!(field(b"curl"), r#","comm":"curl""#);
+        assert_eq!(field(b"a\"b\\c\nd\te\x1b[31m"), r#","comm":"a\"b\\c\nd\te\u001b[31m""#);
+        assert_eq!(field("\u{9b}x\u{7f}é".as_bytes()), r#","comm":"\u009bx\u007fé""#);
+        assert_eq!(field(b"\xff\xfe!"), ",\"comm\":\"\u{fffd}\u{fffd}!\",\"comm_hex\":\"fffe21\"");
+        assert_eq!(field(b"caf\xc3"), ",\"comm\":\"caf\u{fffd}\",\"comm_hex\":\"636166c3\"");
+        assert_eq!(field(b""), r#","comm":"""#);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn escaped_strings_are_json_and_keep_their_value(bytes: Vec<u8>) {
+            let json = text(|out| { out.push(b'"'); push_escaped(out, &bytes); out.push(b'"'); });
+            let back: String = serde_json::from_str(&json).expect("valid JSON");
+            proptest::prop_assert_eq!(back, String::from_utf8_lossy(&bytes));
+            proptest::prop_assert!(!json.chars().any(char::is_control));
+        }
+    }
+}

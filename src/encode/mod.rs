@@ -1,0 +1,50 @@
+//! From entries of the ledger to bytes: one file a format.
+//!
+//! To add a format: one file here with an [`Encoder`], one variant of [`Format`], one arm in
+//! [`Format::encoder`].
+
+mod ip;
+mod json;
+mod ndjson;
+mod table;
+mod time;
+
+use crate::host::Identity;
+use crate::ledger::Entry;
+
+pub use self::ip::write_ip;
+pub use self::ndjson::Ndjson;
+pub use self::ndjson::SCHEMA_VERSION;
+pub use self::table::Table;
+
+/// The longest line that any format writes, with its newline: what rsyslog takes by default.
+pub const MAX_LINE: usize = 8192;
+
+/// Turns entries into lines.
+pub trait Encoder: Send {
+    /// What goes before the first entry, if anything.
+    fn begin(&mut self, _out: &mut Vec<u8>) {}
+
+    /// Appends the entry as whole lines, each shorter than [`MAX_LINE`].
+    fn encode(&mut self, entry: &Entry, out: &mut Vec<u8>);
+}
+
+/// The formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// One JSON object a line
+    Ndjson,
+    /// Columns for people, as those of tcpconnect and tcpaccept
+    Table,
+}
+
+impl Format {
+    /// An encoder of this format; `timestamps` asks a table for a column of times.
+    #[must_use]
+    pub fn encoder(self, identity: &Identity, timestamps: bool) -> Box<dyn Encoder> {
+        match self {
+            Self::Ndjson => Box::new(Ndjson::new(identity)),
+            Self::Table => Box::new(Table::new(timestamps)),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Columns for people: those of tcpconnect and tcpaccept in one table, with full addresses and outcome.
+//!
+//! Columns widen for good when something longer comes, so that IPv6 is never cut and IPv4 stays narrow.
+
+use super::Encoder;
+use super::ip::write_ip;
+use super::json::push_u64;
+use super::time::TimeWriter;
+use crate::event::Action;
+use crate::event::Close;
+use crate::event::Endpoint;
+use crate::event::Event;
+use crate::event::errno;
+use crate::ledger::Body;
+use crate::ledger::Entry;
+use crate::ledger::Figures;
+
+const TITLES: [&str; 9] =
+    ["EVENT", "PID", "COMM", "IP", "LADDR", "LPORT", "RADDR", "RPORT", "RESULT"];
+const WIDTHS: [usize; TITLES.len()] = [7, 7, 16, 2, 15, 5, 15, 5, 0];
+
+/// The encoder.
+#[derive(Debug)]
+pub struct Table {
+    timestamps: bool,
+    widths: [usize; TITLES.len()],
+    time: TimeWriter,
+    cell: Vec<u8>,
+}
+
+impl Table {
+    /// A table, with a column of times if `timestamps`.
+    #[must_use]
+    pub fn new(timestamps: bool) -> Self {
+        Self { timestamps, widths: WIDTHS, time: TimeWriter::default(), cell: Vec::new() }
+    }
+
+    fn row(&mut self, out: &mut Vec<u8>, event: &Event) {
+        for column in 0..TITLES.len() {
+            self.cell.clear();
+            write_cell(&mut self.cell, column, event);
+            let width = self.widths[column].max(self.cell.len());
+            self.widths[column] = width;
+            out.extend_from_slice(&self.cell);
+            if column + 1 < TITLES.len() {
+                out.resize(out.len() + width - self.cell.len() + 1, b' ');
+            }
+        }
+        out.push(b'\n');
+    }
+}
+
+impl Encoder for Table {
+    fn begin(&mut self, out: &mut Vec<u8>) {
+        if self.timestamps {
+            out.extend_from_slice(b"TIME                           ");
+        }
+        for (i, (title, width)) in TITLES.iter().zip(self.widths).enumerate() {
+            out.extend_from_slice(title.as_bytes());
+            if i + 1 < TITLES.len() {
+                out.resize(out.len() + width - title.len() + 1, b' ');
+            }
+        }
+        out.push(b'\n');
+    }
+
+    fn encode(&mut self, entry: &Entry, out: &mut Vec<u8>) {
+        // A table tells of the ledger only what matters to who looks on: gaps, and the end.
+        if matches!(entry.body, Body::Start(_) | Body::Ready) {
+            return;
+        }
+        if self.timestamps {
+            self.time.write(out, entry.time_unix_ns);
+            out.push(b' ');
+        }
+        match &entry.body {
+            Body::Event(event) => self.row(out, event),
+            Body::Loss(loss) => {
+                let causes: Vec<String> = loss
+                    .causes
+                    .iter()
+                    .map(|(cause, count)| format!("{count} {}", cause.name()))
+                    .collect();
+                let line = format!("# {} events lost here: {}\n", loss.count, causes.join(", "));
+                out.extend_from_slice(line.as_bytes());
+            }
+            Body::Heartbeat(figures) => figures_line(out, "so far", figures),
+            Body::Stop(stop) => figures_line(out, "stopped", &stop.figures),
+            Body::Start(_) | Body::Ready => {}
+        }
+    }
+}
+
+fn figures_line(out: &mut Vec<u8>, what: &str, figures: &Figures) {
+    let Figures { observed, written, lost, filtered, .. } = figures;
+    let line = format!(
+        "# {what}: observed {observed} = written {written} + lost {lost} + filtered {filtered}{}\n",
+        figures.in_flight.map_or_else(String::new, |count| format!(" + in flight {count}")),
+    );
+    out.extend_from_slice(line.as_bytes());
+}
+
+fn write_cell(cell: &mut Vec<u8>, column: usize, event: &Event) {
+    match TITLES[column] {
+        "EVENT" => cell.extend_from_slice(
+            match event.action {
+                Action::Connect { .. } => "connect",
+                Action::Accept { .. } => "accept",
+                Action::Close(_) => "close",
+            }
+            .as_bytes(),
+        ),
+        "PID" => match &event.owner {
+            Some(owner) => push_u64(cell, owner.image.pid.into()),
+            None => cell.push(b'-'),
+        },
+        "COMM" => match &event.owner {
+            Some(owner) => push_harmless(cell, owner.comm.as_bytes()),
+            None => cell.push(b'-'),
+        },
+        "IP" => cell.push(if event.conn.remote.ip.is_ipv4() { b'4' } else { b'6' }),
+        "LADDR" => address(cell, &event.conn.local),
+        "LPORT" => push_u64(cell, event.conn.local.port.into()),
+        "RADDR" => address(cell, &event.conn.remote),
+        "RPORT" => push_u64(cell, event.conn.remote.port.into()),
+        _ => result(cell, &event.action),
+    }
+}
+
+fn address(cell: &mut Vec<u8>, endpoint: &Endpoint) {
+    write_ip(cell, endpoint.ip);
+    if endpoint.scope_id != 0 {
+        cell.push(b'%');
+        push_u64(cell, endpoint.scope_id.into());
+    }
+}
+
+fn result(cell: &mut Vec<u8>, action: &Action) {
+    match action {
+        Action::Connect { outcome, errno, latency_ns } => {
+            cell.extend_from_slice(outcome.name().as_bytes());
+            errno_in_parentheses(cell, *errno);
+            millis(cell, " in ", *latency_ns);
+        }
+        Action::Accept { wait_ns } => {
+            cell.extend_from_slice(b"accepted");
+            millis(cell, " after ", *wait_ns);
+        }
+        Action::Close(close) => closed(cell, close),
+    }
+}
+
+fn closed(cell: &mut Vec<u8>, close: &Close) {
+    cell.extend_from_slice(b"closed");
+    if let Some(closed_by) = close.closed_by {
+        cell.extend_from_slice(b" by ");
+        cell.extend_from_slice(closed_by.name().as_bytes());
+    }
+    errno_in_parentheses(cell, close.errno);
+    millis(cell, " after ", close.duration_ns);
+    cell.extend_from_slice(b", sent ");
+    push_u64(cell, close.bytes_sent);
+    cell.extend_from_slice(b", received ");
+    push_u64(cell, close.bytes_received);
+    if close.retransmits != 0 {
+        cell.extend_from_slice(b", retransmits ");
+        push_u64(cell, close.retransmits.into());
+    }
+}
+
+fn errno_in_parentheses(cell: &mut Vec<u8>, number: u32) {
+    if let Some(name) = errno::name(number) {
+        cell.extend_from_slice(b" (");
+        cell.extend_from_slice(name.as_bytes());
+        cell.push(b')');
+    }
+}
+
+fn millis(cell: &mut Vec<u8>, preposition: &str, ns: Option<u64>) {
+    let Some(us) = ns.map(|ns| ns / 1000) else { return };
+    cell.extend_from_slice(preposition.as_bytes());
+    push_u64(cell, us / 1000);
+    cell.push(b'.');
+    for digit in [us / 100 % 10, us / 10 % 10, us % 10] {
+        cell.push(b'0' + digit as u8);
+    }
+    cell.extend_from_slice(b" ms");
+}
+
+/// Appends a name so that it cannot drive a terminal nor break a column: what is not printable ASCII
+/// becomes `?`.
+fn push_harmless(cell: &mut Vec<u8>, name: &[u8]) {
+    cell.extend(name.iter().map(|&b| if matches!(b, b'!'..=b'~' | b' ') { b } else { b'?' }));
+}

@@ -1,0 +1,69 @@
+//! What identifies this host, this boot and this run in the record.
+
+use std::fs;
+use std::io::Read as _;
+
+use anyhow::Context as _;
+
+/// Names of host, boot and run.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The host's name at start.
+    pub host: String,
+    /// /etc/machine-id, if there is one.
+    pub host_id: Option<String>,
+    /// The kernel's random id of this boot, 32 hexadecimal digits.
+    pub boot_id: String,
+    /// Random, 16 hexadecimal digits: distinguishes this run from every other one.
+    pub run: String,
+    /// The kernel's release.
+    pub kernel: String,
+}
+
+impl Identity {
+    /// Reads them from the system.
+    ///
+    /// # Errors
+    /// If /proc or /dev are not there.
+    pub fn read() -> anyhow::Result<Self> {
+        let uname = rustix::system::uname();
+        Ok(Self {
+            host: uname.nodename().to_string_lossy().into_owned(),
+            host_id: fs::read_to_string("/etc/machine-id")
+                .ok()
+                .map(|id| id.trim().to_owned())
+                .filter(|id| is_hex(id)),
+            boot_id: boot_id().context("cannot read the id of this boot")?,
+            run: random_id().context("cannot make an id for this run")?,
+            kernel: uname.release().to_string_lossy().into_owned(),
+        })
+    }
+
+    /// The first eight digits of the boot id: with a socket's cookie or a process's start they name it
+    /// once and for all on this host.
+    #[must_use]
+    pub fn short_boot_id(&self) -> &str {
+        self.boot_id.get(..8).unwrap_or(&self.boot_id)
+    }
+}
+
+fn boot_id() -> anyhow::Result<String> {
+    let path = "/proc/sys/kernel/random/boot_id";
+    let id: String = fs::read_to_string(path)
+        .with_context(|| format!("cannot read {path}"))?
+        .chars()
+        .filter(char::is_ascii_hexdigit)
+        .collect();
+    anyhow::ensure!(id.len() == 32, "{path} does not hold an id");
+    Ok(id)
+}
+
+fn random_id() -> anyhow::Result<String> {
+    let mut bytes = [0; 8];
+    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(format!("{:016x}", u64::from_be_bytes(bytes)))
+}
+
+fn is_hex(id: &str) -> bool {
+    !id.is_empty() && id.bytes().all(|b| b.is_ascii_hexdigit())
+}

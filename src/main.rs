@@ -1,0 +1,35 @@
+//! Parses, runs, and sets the exit code.
+
+use std::io;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use connledger::cli::Cli;
+use connledger::cli::Request;
+use connledger::collector;
+use connledger::schema::JSON_SCHEMA;
+
+fn main() -> ExitCode {
+    // Prints help and errors itself, and exits with 0 or 2.
+    let request = Cli::parse().request().unwrap_or_else(|err| err.exit());
+    let result = match request {
+        Request::Trace(config) => collector::run(&config),
+        Request::Schema => print(JSON_SCHEMA).map_err(anyhow::Error::from),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => {
+            eprintln!("connledger: {err:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints; a reader that went away has seen what it wanted.
+fn print(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}

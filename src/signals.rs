@@ -1,0 +1,60 @@
+//! SIGINT and SIGTERM ask to stop; a second one kills.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use signal_hook::consts::SIGINT;
+use signal_hook::consts::SIGTERM;
+use signal_hook::flag;
+use signal_hook::low_level::pipe;
+
+use crate::ledger::StopReason;
+
+/// Signals as a descriptor that becomes readable.
+#[derive(Debug)]
+pub struct Signals {
+    readable: UnixStream,
+    last: Arc<AtomicUsize>,
+}
+
+impl Signals {
+    /// Takes the signals over from their default action.
+    ///
+    /// # Errors
+    /// If the system refuses a handler.
+    pub fn register() -> io::Result<Self> {
+        let (readable, written) = UnixStream::pair()?;
+        let last = Arc::new(AtomicUsize::new(0));
+        let again = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            // The handlers run in this order: at the first signal `again` is false still.
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&again))?;
+            flag::register(signal, Arc::clone(&again))?;
+            flag::register_usize(signal, Arc::clone(&last), usize::try_from(signal).unwrap_or(0))?;
+            pipe::register(signal, written.try_clone()?)?;
+        }
+        Ok(Self { readable, last })
+    }
+
+    /// Why to stop, if a signal has come.
+    #[must_use]
+    pub fn stop_reason(&self) -> Option<StopReason> {
+        match i32::try_from(self.last.load(Ordering::SeqCst)) {
+            Ok(SIGINT) => Some(StopReason::Interrupted),
+            Ok(SIGTERM) => Some(StopReason::Terminated),
+            _ => None,
+        }
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.readable.as_fd()
+    }
+}
