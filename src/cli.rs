@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use clap::ArgAction;
 use clap::CommandFactory as _;
 use clap::Parser;
 use clap::Subcommand;
@@ -180,10 +179,6 @@ struct Options {
     /// Print what libbpf does on stderr
     #[arg(short, long)]
     verbose: bool,
-
-    /// Print version, commit, libbpf and schema version
-    #[arg(short = 'V', long, action = ArgAction::Version)]
-    version: (),
 }
 
 /// What the command line asks for.

@@ -1,6 +1,12 @@
-//! The pieces of JSON, appended to a buffer without formatting machinery.
+//! The pieces of JSON, appended to a buffer without formatting machinery; and a formatter for serde_json
+//! that keeps the same rules.
 
-use std::str;
+use std::io;
+
+use serde_json::ser::Formatter;
+
+/// JSON numbers are exact up to here in jq and JavaScript; a larger one is written as this.
+const MAX_EXACT: u64 = (1 << 53) - 1;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
@@ -99,6 +105,11 @@ pub fn push_key(out: &mut Vec<u8>, key: &str) {
     out.extend_from_slice(b"\":");
 }
 
+/// Appends a count, as far as it is exact.
+pub fn push_count(out: &mut Vec<u8>, count: u64) {
+    push_u64(out, count.min(MAX_EXACT));
+}
+
 /// Appends `,"key":number`.
 pub fn push_number_field(out: &mut Vec<u8>, key: &str, number: u64) {
     push_key(out, key);
@@ -111,6 +122,32 @@ pub fn push_word_field(out: &mut Vec<u8>, key: &str, word: &str) {
     out.push(b'"');
     out.extend_from_slice(word.as_bytes());
     out.push(b'"');
+}
+
+/// How serde_json writes what goes through it: with exact numbers, and without control characters.
+#[derive(Debug)]
+pub struct LogFormatter;
+
+impl Formatter for LogFormatter {
+    fn write_u64<W: ?Sized + io::Write>(&mut self, writer: &mut W, number: u64) -> io::Result<()> {
+        write!(writer, "{}", number.min(MAX_EXACT))
+    }
+
+    fn write_i64<W: ?Sized + io::Write>(&mut self, writer: &mut W, number: i64) -> io::Result<()> {
+        let max = MAX_EXACT.cast_signed();
+        write!(writer, "{}", number.clamp(-max, max))
+    }
+
+    fn write_string_fragment<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        // serde_json has escaped what JSON demands; DEL and the controls of ISO 8859 are left.
+        let mut escaped = Vec::with_capacity(fragment.len());
+        push_escaped(&mut escaped, fragment.as_bytes());
+        writer.write_all(&escaped)
+    }
 }
 
 #[cfg(test)]
@@ -140,6 +177,16 @@ mod tests {
         assert_eq!(field(b"\xff\xfe!"), ",\"comm\":\"\u{fffd}\u{fffd}!\",\"comm_hex\":\"fffe21\"");
         assert_eq!(field(b"caf\xc3"), ",\"comm\":\"caf\u{fffd}\",\"comm_hex\":\"636166c3\"");
         assert_eq!(field(b""), r#","comm":"""#);
+    }
+
+    #[test]
+    fn what_goes_through_serde_keeps_the_rules() {
+        let value = (u64::MAX, i64::MIN, 7, "a\"\u{9b}\u{7f}\u{1b}é");
+        let json = text(|out| {
+            let mut serializer = serde_json::Serializer::with_formatter(out, LogFormatter);
+            serde::Serialize::serialize(&value, &mut serializer).expect("it fits into memory");
+        });
+        assert_eq!(json, r#"[9007199254740991,-9007199254740991,7,"a\"\u009b\u007f\u001bé"]"#);
     }
 
     proptest::proptest! {

@@ -10,6 +10,8 @@ use serde::Serialize;
 
 use super::Encoder;
 use super::ip::write_ip;
+use super::json::LogFormatter;
+use super::json::push_count;
 use super::json::push_escaped;
 use super::json::push_hex_u64;
 use super::json::push_key;
@@ -33,9 +35,6 @@ use crate::ledger::Entry;
 
 /// Name and version of the schema, as they stand in every record.
 pub const SCHEMA_VERSION: &str = "connledger/1.0";
-
-/// JSON numbers are exact up to here in jq and JavaScript.
-const MAX_EXACT: u64 = (1 << 53) - 1;
 
 /// The encoder.
 #[derive(Debug)]
@@ -73,7 +72,7 @@ impl Ndjson {
 
     fn common(&mut self, out: &mut Vec<u8>, entry: &Entry, event: &str) {
         out.extend_from_slice(&self.prefix);
-        push_u64(out, entry.seq);
+        push_count(out, entry.seq);
         out.extend_from_slice(b",\"time\":\"");
         self.event_time.write(out, entry.time_unix_ns);
         out.extend_from_slice(&self.after_time);
@@ -132,8 +131,10 @@ impl Ndjson {
             push_key(out, "v4_mapped");
             out.extend_from_slice(b"true");
         }
-        endpoint(out, "local", &conn.local);
-        endpoint(out, "remote", &conn.remote);
+        // Port 0 of this end means that it got none; that of the peer can be what was asked for.
+        let local_port = Some(conn.local.port).filter(|&port| port != 0);
+        endpoint(out, "local", &conn.local, local_port);
+        endpoint(out, "remote", &conn.remote, Some(conn.remote.port));
         push_number_field(out, "netns", conn.netns.into());
     }
 
@@ -206,7 +207,8 @@ fn own_fields(out: &mut Vec<u8>, record: &impl Serialize) {
     let brace = out.len();
     // Only an out-of-memory or a map with other than string keys could fail; there is neither. If it
     // did, the record would stand without these fields.
-    if serde_json::to_writer(&mut *out, record).is_err() || out.len() == brace + 2 {
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, LogFormatter);
+    if record.serialize(&mut serializer).is_err() || out.len() == brace + 2 {
         out.truncate(brace);
         return;
     }
@@ -233,7 +235,7 @@ fn close_fields(out: &mut Vec<u8>, close: &Close, conn: &Conn) {
     errno_field(out, close.errno);
 }
 
-fn endpoint(out: &mut Vec<u8>, key: &str, endpoint: &Endpoint) {
+fn endpoint(out: &mut Vec<u8>, key: &str, endpoint: &Endpoint, port: Option<u16>) {
     push_key(out, key);
     out.extend_from_slice(b"{\"ip\":\"");
     write_ip(out, endpoint.ip);
@@ -241,13 +243,16 @@ fn endpoint(out: &mut Vec<u8>, key: &str, endpoint: &Endpoint) {
     if endpoint.scope_id != 0 {
         push_number_field(out, "scope_id", endpoint.scope_id.into());
     }
-    push_number_field(out, "port", endpoint.port.into());
+    if let Some(port) = port {
+        push_number_field(out, "port", port.into());
+    }
     out.push(b'}');
 }
 
 /// A count that may be larger than JSON's readers take.
 fn count_field(out: &mut Vec<u8>, key: &str, count: u64) {
-    push_number_field(out, key, count.min(MAX_EXACT));
+    push_key(out, key);
+    push_count(out, count);
 }
 
 fn micros_field(out: &mut Vec<u8>, key: &str, ns: Option<u64>) {

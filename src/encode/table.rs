@@ -169,11 +169,17 @@ fn closed(cell: &mut Vec<u8>, close: &Close) {
 }
 
 fn errno_in_parentheses(cell: &mut Vec<u8>, number: u32) {
-    if let Some(name) = errno::name(number) {
-        cell.extend_from_slice(b" (");
-        cell.extend_from_slice(name.as_bytes());
-        cell.push(b')');
+    if number == 0 {
+        return;
     }
+    cell.extend_from_slice(b" (");
+    if let Some(name) = errno::name(number) {
+        cell.extend_from_slice(name.as_bytes());
+    } else {
+        cell.push(b'E');
+        push_u64(cell, number.into());
+    }
+    cell.push(b')');
 }
 
 fn millis(cell: &mut Vec<u8>, preposition: &str, ns: Option<u64>) {

@@ -1,0 +1,89 @@
+#!/bin/sh
+# Installs what is missing to build, test or lint connledger, and says what it installs.
+# If all is there it does nothing, says nothing, and needs neither network nor root.
+#
+# usage: scripts/install-deps.sh GROUP...   (build, test, lint)
+set -eu
+
+debian= # packages that are missing, by their names in Debian
+fedora= # the same in Fedora: a hint
+
+say() { echo "install-deps: $*" >&2; }
+
+fail() {
+	say "$*"
+	exit 1
+}
+
+# need DEBIAN-PACKAGE FEDORA-PACKAGE COMMAND...: the command succeeds if it is there
+need() {
+	debian_name=$1 fedora_name=$2
+	shift 2
+	if ! "$@" >/dev/null 2>&1; then
+		debian="$debian $debian_name"
+		fedora="$fedora $fedora_name"
+	fi
+}
+
+program() { command -v "$1"; }
+
+header() { echo "#include <$1>" | cc -E -; }
+
+need_build() {
+	program cargo >/dev/null ||
+		fail "no cargo: install Rust 1.88 or newer. (If it is yours and root does not see it:" \
+			"run make as yourself, it uses sudo where it must.)"
+	need gcc gcc program cc
+	need libc6-dev glibc-devel header stdio.h
+	need make make program make
+	need pkg-config pkgconf-pkg-config program pkg-config
+	need clang clang program clang
+	need libelf-dev elfutils-libelf-devel header gelf.h
+	need zlib1g-dev zlib-devel header zlib.h
+}
+
+need_test() {
+	need jq jq program jq
+	need iproute2 iproute program ip
+}
+
+need_lint() {
+	need clang-format clang-tools-extra program clang-format
+	need shellcheck ShellCheck program shellcheck
+	for component in rustfmt clippy; do
+		cargo "${component#rust}" --version >/dev/null 2>&1 && continue
+		program rustup >/dev/null || fail "no $component: install the one of your Rust toolchain"
+		say "installing with rustup: $component"
+		rustup component add "$component" >&2
+	done
+}
+
+as_root() {
+	if [ "$(id -u)" -eq 0 ]; then
+		"$@"
+	else
+		sudo "$@"
+	fi
+}
+
+apt() {
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@" >&2
+}
+
+[ $# -gt 0 ] || fail "which of build, test and lint?"
+for group; do
+	case $group in
+	build | test | lint) "need_$group" ;;
+	*) fail "'$group' is none of build, test and lint" ;;
+	esac
+done
+[ -n "$debian" ] || exit 0
+
+program apt-get >/dev/null || fail "missing, as Debian calls it:$debian. With dnf: dnf install$fedora"
+[ "$(id -u)" -eq 0 ] || program sudo >/dev/null ||
+	fail "missing:$debian. There is no sudo; as root: apt-get install$debian"
+
+say "installing with apt:$debian"
+apt update || say "apt-get update failed; trying with the package lists that are there"
+# shellcheck disable=SC2086 # a list of words
+apt install -y --no-install-recommends $debian || fail "apt-get could not install:$debian"

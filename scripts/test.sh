@@ -1,0 +1,28 @@
+#!/bin/sh
+# Runs every test, as root if it can: the kernel tests trace. At the end it says what was skipped: a test
+# that cannot run here appends a line to the file that CONNLEDGER_SKIPS names. With CI=true it fails instead.
+#
+# usage: scripts/test.sh [OPTIONS OF CARGO TEST]
+set -eu
+cd "$(dirname "$0")/.."
+
+# Not in /tmp, where root may not append to another user's file.
+mkdir -p target
+CONNLEDGER_SKIPS=$PWD/target/skipped-tests
+export CONNLEDGER_SKIPS
+: >"$CONNLEDGER_SKIPS"
+
+if [ "$(id -u)" -ne 0 ] && command -v sudo >/dev/null; then
+	set -- --config 'target."cfg(unix)".runner="sudo -E"' "$@"
+fi
+status=0
+cargo test --no-fail-fast "$@" || status=$?
+
+if [ -s "$CONNLEDGER_SKIPS" ]; then
+	echo "skipped:"
+	sort -u "$CONNLEDGER_SKIPS" | sed 's/^/  /'
+	[ "${CI-}" != true ] || status=1
+elif [ "$status" -eq 0 ]; then
+	echo "skipped: nothing"
+fi
+exit "$status"

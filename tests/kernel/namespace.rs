@@ -1,0 +1,47 @@
+//! A network namespace for the calling test: its thread, and what it starts, are alone in it.
+
+use std::fs;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
+use std::process::Command;
+
+use nix::sched::CloneFlags;
+
+/// The namespace.
+pub struct Namespace {
+    /// Its inode number, as records name it.
+    pub netns: u64,
+}
+
+impl Namespace {
+    /// Moves the calling thread into a new namespace with nothing but a loopback device.
+    pub fn enter() -> Self {
+        nix::sched::unshare(CloneFlags::CLONE_NEWNET).expect("unshare");
+        ip(&["link", "set", "lo", "up"]);
+        Self { netns: fs::metadata("/proc/thread-self/ns/net").expect("ns").ino() }
+    }
+}
+
+/// Runs `ip` in the calling thread's namespace.
+pub fn ip(args: &[&str]) {
+    let status = Command::new("ip").args(args).status().expect("ip (Debian: iproute2)");
+    assert!(status.success(), "ip {args:?}");
+}
+
+/// Sets a setting of the calling thread's namespace, as `net.ipv4.tcp_syn_retries`.
+pub fn sysctl(name: &str, value: &str) {
+    fs::write(format!("/proc/sys/{}", name.replace('.', "/")), value).expect(name);
+}
+
+/// 127.0.0.1 with a port that the kernel chooses.
+pub fn v4() -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)
+}
+
+/// ::1 with a port that the kernel chooses.
+pub fn v6() -> SocketAddr {
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0)
+}

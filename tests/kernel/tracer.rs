@@ -1,0 +1,228 @@
+//! A running connledger, and what it wrote. Every log is held against the ledger's rules, whatever else
+//! the test is about.
+
+use std::io::BufRead as _;
+use std::io::BufReader;
+use std::net::SocketAddr;
+use std::process::Child;
+use std::process::ChildStdout;
+use std::process::Command;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::thread;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The lines so far, and whether there will be more.
+#[derive(Default)]
+struct Lines {
+    records: Mutex<(Vec<Value>, bool)>,
+    more: Condvar,
+}
+
+/// A running connledger.
+pub struct Tracer {
+    child: Child,
+    lines: Arc<Lines>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Tracer {
+    /// Starts it and waits until it is ready.
+    pub fn start(args: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_connledger"))
+            .arg("-q")
+            .args(args)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("connledger");
+        let lines = Arc::new(Lines::default());
+        let stdout = child.stdout.take().expect("stdout");
+        let reader = {
+            let lines = Arc::clone(&lines);
+            thread::spawn(move || read(stdout, &lines))
+        };
+        let tracer = Self { child, lines, reader: Some(reader) };
+        tracer.wait_for("ready", |record| record["event"] == "ready");
+        tracer
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).expect("pid"))
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        nix::sys::signal::kill(self.pid(), signal).expect("kill");
+    }
+
+    /// Waits for a record, and returns it.
+    pub fn wait_for(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.wait_until(what, |records| records.iter().find(|record| wanted(record)).cloned())
+    }
+
+    /// Waits until so many events of a kind have come from a namespace.
+    pub fn wait_for_events(&self, netns: u64, kind: &str, count: usize) {
+        self.wait_until(&format!("{count} {kind} events"), |records| {
+            let come = records
+                .iter()
+                .filter(|record| record["netns"] == netns && record["event"] == kind)
+                .count();
+            (come >= count).then_some(())
+        });
+    }
+
+    fn wait_until<T>(&self, what: &str, found: impl Fn(&[Value]) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        let mut guard = self.lines.records.lock().unwrap();
+        loop {
+            if let Some(result) = found(&guard.0) {
+                return result;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!guard.1 && !left.is_zero(), "{what} did not come; what came:\n{:#?}", guard.0);
+            guard = self.lines.more.wait_timeout(guard, left).unwrap().0;
+        }
+    }
+
+    /// Stops it as Ctrl-C does, and returns what it wrote, checked.
+    pub fn stop(mut self) -> Log {
+        // It may have stopped by itself.
+        let _ = nix::sys::signal::kill(self.pid(), Signal::SIGINT);
+        self.finish()
+    }
+
+    /// Waits until it ends by itself, and returns what it wrote, checked.
+    pub fn finish(&mut self) -> Log {
+        self.reader.take().expect("not finished before").join().expect("reader");
+        let status = self.child.wait().expect("wait");
+        assert!(status.success(), "connledger: {status}");
+        let records = std::mem::take(&mut self.lines.records.lock().unwrap().0);
+        let log = Log { records };
+        log.check_numbers();
+        log.check_books();
+        log
+    }
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        // After a failed test; otherwise it has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read(stdout: ChildStdout, lines: &Lines) {
+    for line in BufReader::new(stdout).lines() {
+        let line = line.expect("UTF-8");
+        let record = serde_json::from_str(&line).unwrap_or_else(|err| panic!("{err}: {line}"));
+        lines.records.lock().unwrap().0.push(record);
+        lines.more.notify_all();
+    }
+    lines.records.lock().unwrap().1 = true;
+    lines.more.notify_all();
+}
+
+/// All that a run wrote.
+pub struct Log {
+    pub records: Vec<Value>,
+}
+
+impl Log {
+    /// Records are numbered from 1 without gaps; a loss stands for the numbers that it covers.
+    pub fn check_numbers(&self) {
+        let mut next = 1;
+        for record in &self.records {
+            assert_eq!(record["seq"], next, "{record}");
+            if record["event"] == "loss" {
+                assert_eq!(record["first_seq"], next, "{record}");
+                let last = record["last_seq"].as_u64().expect("last_seq");
+                assert_eq!(record["count"], last - next + 1, "{record}");
+                let causes = record["causes"].as_object().expect("causes");
+                let sum: u64 = causes.values().map(|count| count.as_u64().expect("count")).sum();
+                assert_eq!(record["count"], sum, "{record}");
+                next = last + 1;
+            } else {
+                next += 1;
+            }
+        }
+    }
+
+    /// observed = written + lost + filtered, and each of them agrees with what stands in the log.
+    pub fn check_books(&self) {
+        let stop = self.stop();
+        let figure = |name: &str| stop[name].as_u64().expect(name);
+        assert_eq!(
+            figure("observed"),
+            figure("written") + figure("lost") + figure("filtered"),
+            "{stop}"
+        );
+        let count = |kinds: &[&str]| {
+            self.records.iter().filter(|r| kinds.iter().any(|kind| r["event"] == *kind)).count()
+        };
+        assert_eq!(figure("written"), count(&["connect", "accept", "close"]) as u64, "{stop}");
+        let lost: u64 = self.of_kind("loss").map(|loss| loss["count"].as_u64().expect("count")).sum();
+        assert_eq!(figure("lost"), lost, "{stop}");
+        for record in &self.records {
+            let causes = if record["event"] == "loss" { &record["causes"] } else { &Value::Null };
+            assert!(causes.get("unaccounted").is_none(), "{record}");
+            assert!(causes.get("malformed").is_none(), "{record}");
+        }
+        assert_eq!((count(&["start"]), count(&["ready"]), count(&["stop"])), (1, 1, 1));
+        assert_eq!(self.records[0]["event"], "start");
+    }
+
+    /// The last record.
+    pub fn stop(&self) -> &Value {
+        let stop = self.records.last().expect("records");
+        assert_eq!(stop["event"], "stop");
+        stop
+    }
+
+    /// All records of a kind.
+    pub fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
+        self.records.iter().filter(move |record| record["event"] == kind)
+    }
+
+    /// The events of a namespace.
+    pub fn events(&self, netns: u64) -> Vec<&Value> {
+        self.records.iter().filter(|record| record["netns"] == netns).collect()
+    }
+
+    /// The events of a kind in a namespace.
+    pub fn events_of(&self, netns: u64, kind: &str) -> Vec<&Value> {
+        self.events(netns).into_iter().filter(|record| record["event"] == kind).collect()
+    }
+
+    /// The one event of a kind in a namespace whose local and remote ends are these.
+    pub fn event(&self, netns: u64, kind: &str, local: SocketAddr, remote: SocketAddr) -> &Value {
+        let found: Vec<&Value> = self
+            .events_of(netns, kind)
+            .into_iter()
+            .filter(|record| is_end(&record["local"], local) && is_end(&record["remote"], remote))
+            .collect();
+        assert_eq!(
+            found.len(),
+            1,
+            "{kind} {local} to {remote} in\n{:#?}",
+            self.events(netns)
+        );
+        found[0]
+    }
+}
+
+/// Whether an endpoint of a record is this address and port. A v4-mapped address is its IPv4 address.
+pub fn is_end(end: &Value, address: SocketAddr) -> bool {
+    end["ip"] == address.ip().to_canonical().to_string() && end["port"] == address.port()
+}

@@ -1,0 +1,151 @@
+//! Whatever comes, the output is sound: any bytes from the kernel side, any values in its records, any
+//! figures in the ledger's own. One record is one line of valid JSON, which the schema describes wholly, or
+//! one line of a table that cannot drive a terminal.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::LazyLock;
+
+use connledger::encode::Encoder;
+use connledger::encode::MAX_LINE;
+use connledger::encode::Ndjson;
+use connledger::encode::Table;
+use connledger::event::Image;
+use connledger::event::Record;
+use connledger::host::Identity;
+use connledger::ledger::Body;
+use connledger::ledger::Entry;
+use connledger::ledger::Ledger;
+use connledger::wire::Raw;
+use connledger::wire::cl_accept;
+use connledger::wire::cl_close;
+use connledger::wire::cl_connect;
+use connledger::wire::cl_kind;
+use connledger::wire::cl_process;
+use connledger::wire::decode;
+use connledger::wire::to_bytes;
+use jsonschema::Validator;
+use proptest::collection::vec;
+use proptest::prelude::any;
+use proptest::prop_assert;
+use proptest::prop_assert_eq;
+use proptest::test_runner::TestCaseError;
+use serde_json::Value;
+
+use self::support::arbitrary::accept;
+use self::support::arbitrary::close;
+use self::support::arbitrary::connect;
+use self::support::arbitrary::host;
+use self::support::arbitrary::number;
+use self::support::arbitrary::own;
+use self::support::arbitrary::surroundings;
+use self::support::lines::keys;
+use self::support::run::identity;
+use self::support::schema::complaints;
+use self::support::schema::strict;
+use self::support::schema::validator;
+
+static STRICT: LazyLock<Validator> = LazyLock::new(|| validator(&strict()));
+
+/// One line of NDJSON as it should be.
+fn check_ndjson(identity: &Identity, entry: &Entry) -> Result<(), TestCaseError> {
+    let mut out = Vec::new();
+    let mut encoder = Ndjson::new(identity);
+    encoder.begin(&mut out);
+    encoder.encode(entry, &mut out);
+    prop_assert!(out.len() < MAX_LINE, "{} bytes", out.len());
+    let text = String::from_utf8(out).expect("UTF-8");
+    let line = text.strip_suffix('\n').expect("a newline at the end");
+    prop_assert_eq!(line.as_bytes().first(), Some(&b'{'));
+    prop_assert!(!line.chars().any(char::is_control), "{line:?}");
+    let record: Value = serde_json::from_str(line).expect("JSON");
+    let keys = keys(line);
+    prop_assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len(), "twice: {}", line);
+    let complaints = complaints(&STRICT, &record);
+    prop_assert!(complaints.is_empty(), "{complaints}\n{line}");
+    prop_assert_eq!(&record["host"], &Value::from(identity.host.as_str()));
+    Ok(())
+}
+
+/// One line of a table, or none, as it should be.
+fn check_table(entry: &Entry, timestamps: bool) -> Result<(), TestCaseError> {
+    let mut out = Vec::new();
+    Table::new(timestamps).encode(entry, &mut out);
+    if matches!(entry.body, Body::Start(_) | Body::Ready) {
+        prop_assert!(out.is_empty());
+        return Ok(());
+    }
+    prop_assert!(out.len() < MAX_LINE, "{} bytes", out.len());
+    prop_assert_eq!(out.pop(), Some(b'\n'));
+    prop_assert!(out.iter().all(|byte| matches!(byte, b' '..=b'~')), "{}", out.escape_ascii());
+    Ok(())
+}
+
+/// Decodes a record; if it is one, writes it in every format.
+fn check_event(
+    record: &impl Raw,
+    (seq, time_unix_ns, host, image): (u64, u64, String, Option<Image>),
+) -> Result<(), TestCaseError> {
+    let Ok(Record::Event(mut event)) = decode(&to_bytes(record)) else {
+        return Ok(());
+    };
+    if let Some(owner) = &mut event.owner {
+        owner.details = image.map(Arc::new);
+    }
+    let entry = Entry { seq, time_unix_ns, body: Body::Event(event) };
+    check_ndjson(&Identity { host, ..identity() }, &entry)?;
+    check_table(&entry, time_unix_ns % 2 == 0)
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_are_a_record_or_an_error(bytes in vec(any::<u8>(), 0..300)) {
+        let _ = decode(&bytes);
+        let _ = Ledger::new(None).take(&bytes);
+    }
+
+    #[test]
+    fn any_bytes_of_a_kind_and_its_size_are_a_record_or_an_error(
+        mut bytes in vec(any::<u8>(), 184),
+        kind in proptest::sample::select(vec![
+            (cl_kind::CL_CONNECT, size_of::<cl_connect>()),
+            (cl_kind::CL_ACCEPT, size_of::<cl_accept>()),
+            (cl_kind::CL_CLOSE, size_of::<cl_close>()),
+            (cl_kind::CL_PROCESS, size_of::<cl_process>()),
+        ]),
+    ) {
+        let (kind, size) = kind;
+        let kind = u16::try_from(kind.0).expect("a kind has 16 bits");
+        bytes[..2].copy_from_slice(&kind.to_ne_bytes());
+        let _ = decode(&bytes[..size]);
+        let _ = Ledger::new(None).take(&bytes[..size]);
+    }
+
+    #[test]
+    fn any_connect_is_written_soundly(record in connect(), around in surroundings()) {
+        check_event(&record, around)?;
+    }
+
+    #[test]
+    fn any_accept_is_written_soundly(record in accept(), around in surroundings()) {
+        check_event(&record, around)?;
+    }
+
+    #[test]
+    fn any_close_is_written_soundly(record in close(), around in surroundings()) {
+        check_event(&record, around)?;
+    }
+
+    #[test]
+    fn any_record_of_the_ledgers_own_is_written_soundly(
+        seq in 1..=u64::MAX, time_unix_ns in number(), host in host(), body in own(),
+    ) {
+        let entry = Entry { seq, time_unix_ns, body };
+        check_ndjson(&Identity { host, ..identity() }, &entry)?;
+        check_table(&entry, seq % 2 == 0)?;
+    }
+}
