@@ -175,6 +175,8 @@ impl Collector<'_> {
         };
         self.write_own(Body::Start(Box::new(start)));
         self.probe.seed_owners()?;
+        // The owners' descriptions, and whatever has happened since the hooks are attached.
+        self.drain();
         privileges::drop_all()?;
         self.write_own(Body::Ready);
         self.say(|| "tracing; Ctrl-C stops".to_owned());
@@ -193,7 +195,7 @@ impl Collector<'_> {
 
     /// Drains, writes and sleeps until there is a reason to stop.
     fn collect(&mut self) -> anyhow::Result<StopReason> {
-        let mut drained = Drained::Something;
+        let mut drained = Drained::Nothing;
         loop {
             if let Some(reason) = self.stop_reason() {
                 return Ok(reason);

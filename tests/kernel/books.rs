@@ -1,6 +1,7 @@
 //! The books: nothing doubled, nothing missing, and what was lost is told to the record.
 
 use std::collections::HashMap;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
@@ -21,11 +22,13 @@ use crate::processes::forked;
 use crate::tracer::Log;
 use crate::tracer::Tracer;
 
-/// A child that connects to `server` so often, and closes with RST: no port stays in TIME_WAIT.
+/// A child that connects to `server` so often, one connection after the other: each lasts until it was
+/// accepted and closed there. Then it closes with RST, so that no port stays in TIME_WAIT.
 fn client(server: SocketAddr, connections: usize) -> Child {
     forked(move || {
         for _ in 0..connections {
-            let stream = TcpStream::connect(server).unwrap();
+            let mut stream = TcpStream::connect(server).unwrap();
+            assert_eq!(stream.read(&mut [0]).unwrap(), 0);
             SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
         }
     })
@@ -173,7 +176,8 @@ fn the_first_event_after_a_pause_comes_at_once() {
     }
     let namespace = Namespace::enter();
     // A long interval: what is written earlier was woken for.
-    let tracer = Tracer::start(&["--flush-interval", "2s"]);
+    let me = std::process::id().to_string();
+    let tracer = Tracer::start(&["--flush-interval", "2s", "-p", &me]);
     thread::sleep(Duration::from_millis(2500));
     let begun = Instant::now();
     let listener = TcpListener::bind(v4()).unwrap();
@@ -188,7 +192,7 @@ fn an_idle_tracer_sleeps() {
     if !can_trace() {
         return;
     }
-    Namespace::enter();
+    let _namespace = Namespace::enter();
     // Nobody else's connections wake it.
     let tracer = Tracer::start(&["-p", "1"]);
     thread::sleep(Duration::from_millis(300));
@@ -208,7 +212,7 @@ fn heartbeats_carry_the_figures() {
     if !can_trace() {
         return;
     }
-    Namespace::enter();
+    let _namespace = Namespace::enter();
     let tracer = Tracer::start(&["--heartbeat", "1"]);
     let heartbeat = tracer.wait_for("heartbeat", |record| record["event"] == "heartbeat");
     assert!(heartbeat["observed"].is_u64() && heartbeat["in_flight"].is_u64());

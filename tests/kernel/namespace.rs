@@ -1,4 +1,6 @@
 //! A network namespace for the calling test: its thread, and what it starts, are alone in it.
+//!
+//! One test at a time: a test that forks would otherwise keep other tests' sockets open in its child.
 
 use std::fs;
 use std::net::IpAddr;
@@ -7,11 +9,17 @@ use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 
 use nix::sched::CloneFlags;
 
-/// The namespace.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// The namespace, and the calling test's turn.
 pub struct Namespace {
+    _turn: MutexGuard<'static, ()>,
     /// Its inode number, as records name it.
     pub netns: u64,
 }
@@ -19,9 +27,12 @@ pub struct Namespace {
 impl Namespace {
     /// Moves the calling thread into a new namespace with nothing but a loopback device.
     pub fn enter() -> Self {
+        // A test that failed has had its turn.
+        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         nix::sched::unshare(CloneFlags::CLONE_NEWNET).expect("unshare");
         ip(&["link", "set", "lo", "up"]);
-        Self { netns: fs::metadata("/proc/thread-self/ns/net").expect("ns").ino() }
+        let netns = fs::metadata("/proc/thread-self/ns/net").expect("ns").ino();
+        Self { _turn: turn, netns }
     }
 }
 

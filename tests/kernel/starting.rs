@@ -1,8 +1,10 @@
 //! What was there before tracing began.
 
+use std::io::Read as _;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::net::TcpStream;
+use std::os::fd::AsRawFd as _;
 use std::process;
 
 use serde_json::Value;
@@ -53,7 +55,7 @@ fn a_connection_that_was_open_has_its_owner_at_its_close() {
     let (there, _) = listener.accept().unwrap();
     // The server's end is a child's only.
     let child = forked(|| {
-        use std::io::Read as _;
+        nix::unistd::close(stream.as_raw_fd()).unwrap();
         let mut there = &there;
         let _ = there.read(&mut [0; 8]);
         let _ = there.read(&mut [0; 8]);

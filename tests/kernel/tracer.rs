@@ -1,6 +1,7 @@
 //! A running connledger, and what it wrote. Every log is held against the ledger's rules, whatever else
 //! the test is about.
 
+use std::collections::HashMap;
 use std::io::BufRead as _;
 use std::io::BufReader;
 use std::net::SocketAddr;
@@ -22,10 +23,19 @@ use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The lines so far, and whether there will be more.
+/// What has been written so far.
+#[derive(Default)]
+struct Written {
+    lines: Vec<String>,
+    /// By network namespace and kind.
+    counts: HashMap<(u64, String), usize>,
+    /// There will be no more.
+    ended: bool,
+}
+
 #[derive(Default)]
 struct Lines {
-    records: Mutex<(Vec<Value>, bool)>,
+    written: Mutex<Written>,
     more: Condvar,
 }
 
@@ -68,29 +78,29 @@ impl Tracer {
 
     /// Waits for a record, and returns it.
     pub fn wait_for(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        self.wait_until(what, |records| records.iter().find(|record| wanted(record)).cloned())
+        self.wait_until(what, |written| {
+            written.lines.iter().map(|line| parse(line)).find(|record| wanted(record))
+        })
     }
 
     /// Waits until so many events of a kind have come from a namespace.
     pub fn wait_for_events(&self, netns: u64, kind: &str, count: usize) {
-        self.wait_until(&format!("{count} {kind} events"), |records| {
-            let come = records
-                .iter()
-                .filter(|record| record["netns"] == netns && record["event"] == kind)
-                .count();
-            (come >= count).then_some(())
+        let key = (netns, kind.to_owned());
+        self.wait_until(&format!("{count} {kind} events"), |written| {
+            (written.counts.get(&key).copied().unwrap_or(0) >= count).then_some(())
         });
     }
 
-    fn wait_until<T>(&self, what: &str, found: impl Fn(&[Value]) -> Option<T>) -> T {
+    fn wait_until<T>(&self, what: &str, found: impl Fn(&Written) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
-        let mut guard = self.lines.records.lock().unwrap();
+        let mut guard = self.lines.written.lock().unwrap();
         loop {
-            if let Some(result) = found(&guard.0) {
+            if let Some(result) = found(&guard) {
                 return result;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!guard.1 && !left.is_zero(), "{what} did not come; what came:\n{:#?}", guard.0);
+            let last = guard.lines.iter().rev().take(20).cloned().collect::<Vec<_>>().join("\n");
+            assert!(!guard.ended && !left.is_zero(), "no {what}; what came last:\n{last}");
             guard = self.lines.more.wait_timeout(guard, left).unwrap().0;
         }
     }
@@ -107,8 +117,8 @@ impl Tracer {
         self.reader.take().expect("not finished before").join().expect("reader");
         let status = self.child.wait().expect("wait");
         assert!(status.success(), "connledger: {status}");
-        let records = std::mem::take(&mut self.lines.records.lock().unwrap().0);
-        let log = Log { records };
+        let lines = std::mem::take(&mut self.lines.written.lock().unwrap().lines);
+        let log = Log { records: lines.iter().map(|line| parse(line)).collect() };
         log.check_numbers();
         log.check_books();
         log
@@ -123,15 +133,32 @@ impl Drop for Tracer {
     }
 }
 
+/// Takes the lines as fast as they come, and leaves parsing for later: a slow reader would make the
+/// tracer lose what these tests want to see.
 fn read(stdout: ChildStdout, lines: &Lines) {
     for line in BufReader::new(stdout).lines() {
         let line = line.expect("UTF-8");
-        let record = serde_json::from_str(&line).unwrap_or_else(|err| panic!("{err}: {line}"));
-        lines.records.lock().unwrap().0.push(record);
+        let Ok(mut written) = lines.written.lock() else { return };
+        let netns = after(&line, "\"netns\":", ',').and_then(|netns| netns.parse().ok());
+        if let (Some(netns), Some(kind)) = (netns, after(&line, "\"event\":\"", '"')) {
+            *written.counts.entry((netns, kind.to_owned())).or_default() += 1;
+        }
+        written.lines.push(line);
         lines.more.notify_all();
     }
-    lines.records.lock().unwrap().1 = true;
+    if let Ok(mut written) = lines.written.lock() {
+        written.ended = true;
+    }
     lines.more.notify_all();
+}
+
+/// What stands between `begin` and the next `end`.
+fn after<'a>(line: &'a str, begin: &str, end: char) -> Option<&'a str> {
+    line.split_once(begin)?.1.split(end).next()
+}
+
+fn parse(line: &str) -> Value {
+    serde_json::from_str(line).unwrap_or_else(|err| panic!("{err}: {line}"))
 }
 
 /// All that a run wrote.
