@@ -27,8 +27,8 @@ struct {
 } accept_queue SEC(".maps");
 
 /*
- * Accepted by another process than the listener's owner, which the socket's state does not know yet: it
- * adopts the entry at its next transition and deletes it; else it goes with the socket. When it is full,
+ * Accepted by another process or thread than the listener's owner, which the socket's state does not
+ * know yet: it adopts the entry at its next transition and deletes it; else it goes with the socket. When it is full,
  * a close is attributed to the listener's owner.
  */
 struct {

@@ -162,7 +162,7 @@ static __always_inline void settle_owner(struct sock *sk, struct connection *c)
 		c->verdict = family_admits(sk) && owner_admits(&c->owner);
 		return;
 	}
-	/* it has a descriptor, and no other process than its listener's accepted it */
+	/* it has a descriptor, and nobody but its listener's owner accepted it */
 	if (c->owner.attribution == CL_BY_LISTENER && sk->sk_socket)
 		c->owner.attribution = CL_BY_ACCEPT;
 }

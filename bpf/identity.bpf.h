@@ -38,11 +38,14 @@ static __always_inline void identify(struct cl_owner *owner, struct task_struct 
 	__builtin_memset(owner->pad, 0, sizeof(owner->pad));
 }
 
-/* Whether both are the same caller in every respect that an event tells, the thread excepted. */
+/* Whether both are the same caller in every respect that an event tells. */
 static __always_inline bool same_owner(const struct cl_owner *a, const struct cl_owner *b)
 {
-	return a->pid == b->pid && a->start_ns == b->start_ns && a->exec_id == b->exec_id &&
-	       a->uid == b->uid && a->gid == b->gid && a->cgroup_id == b->cgroup_id;
+	const __u64 *name_a = (const void *)a->comm, *name_b = (const void *)b->comm;
+
+	return a->pid == b->pid && a->tid == b->tid && a->start_ns == b->start_ns &&
+	       a->exec_id == b->exec_id && a->uid == b->uid && a->gid == b->gid &&
+	       a->cgroup_id == b->cgroup_id && name_a[0] == name_b[0] && name_a[1] == name_b[1];
 }
 
 /*

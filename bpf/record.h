@@ -47,14 +47,14 @@ struct cl_header {
 
 /* The process a connection belongs to, as it was when it called. */
 struct cl_owner {
-	__u64 start_ns;  /* start of the process, CLOCK_BOOTTIME */
-	__u64 cgroup_id; /* of the version 2 hierarchy */
-	__u32 pid;       /* of the process (thread group), initial pid namespace */
-	__u32 tid;       /* of the thread */
-	__u32 uid;       /* real, initial user namespace */
+	__u64 start_ns;    /* start of the process, CLOCK_BOOTTIME */
+	__u64 cgroup_id;   /* of the version 2 hierarchy */
+	__u8 comm[16];     /* of the thread; not always NUL-terminated, any bytes; aligned for comparing */
+	__u32 pid;         /* of the process (thread group), initial pid namespace */
+	__u32 tid;         /* of the thread */
+	__u32 uid;         /* real, initial user namespace */
 	__u32 gid;
 	__u32 exec_id;     /* counts the execs of this process: with pid and start_ns it names the image */
-	__u8 comm[16];     /* of the thread; not always NUL-terminated, any bytes */
 	__u8 attribution;  /* enum cl_attribution */
 	__u8 pad[3];
 };

@@ -97,11 +97,23 @@ struct Options {
     events: Vec<Kind>,
 
     /// Only these processes; `!` excludes (a list: 1,2 or '!3')
-    #[arg(short, long, value_name = "PID", help_heading = "What to trace", allow_hyphen_values = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "PID",
+        help_heading = "What to trace",
+        allow_hyphen_values = true
+    )]
     pid: Vec<NumberList>,
 
     /// Only processes of these user ids; `!` excludes
-    #[arg(short, long, value_name = "UID", help_heading = "What to trace", allow_hyphen_values = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "UID",
+        help_heading = "What to trace",
+        allow_hyphen_values = true
+    )]
     uid: Vec<NumberList>,
 
     /// Only IPv4, also where an IPv6 socket speaks it
@@ -226,8 +238,7 @@ impl Options {
             duration: self.duration,
             ring_size: self.ring_size,
             flush_interval: self.flush_interval,
-            heartbeat: (self.heartbeat != 0)
-                .then(|| Duration::from_secs(self.heartbeat.into())),
+            heartbeat: (self.heartbeat != 0).then(|| Duration::from_secs(self.heartbeat.into())),
             quiet: self.quiet,
             verbose: self.verbose,
         })

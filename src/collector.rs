@@ -263,9 +263,7 @@ impl Collector<'_> {
         if !self.outlets.iter().any(Outlet::is_open) {
             return Some(StopReason::OutputsClosed);
         }
-        self.stop_at
-            .is_some_and(|at| Instant::now() >= at)
-            .then_some(StopReason::Duration)
+        self.stop_at.is_some_and(|at| Instant::now() >= at).then_some(StopReason::Duration)
     }
 
     /// Takes everything out of the ring, in batches, as long as the outlets have room.

@@ -241,10 +241,9 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         "d" => 86400.0,
         other => return Err(format!("'{other}' is no unit; use ms, s, m or h, as in 10ms")),
     };
-    let seconds = digits
-        .parse::<f64>()
-        .map_err(|_| "it is not a duration, as 10s is".to_owned())?
-        * seconds_each;
+    let seconds =
+        digits.parse::<f64>().map_err(|_| "it is not a duration, as 10s is".to_owned())?
+            * seconds_each;
     match Duration::try_from_secs_f64(seconds) {
         Ok(duration) if duration < Duration::from_millis(1) => {
             Err("it must be at least 1ms".to_owned())
@@ -276,7 +275,9 @@ mod tests {
         {
             assert_eq!(parse_ring_size(text), Ok(bytes), "{text}");
         }
-        for bad in ["", "0", "4095", "2GiB", "8 MB", "eight", "8TiB", "99999999999999999999MiB", "-1"] {
+        for bad in
+            ["", "0", "4095", "2GiB", "8 MB", "eight", "8TiB", "99999999999999999999MiB", "-1"]
+        {
             assert!(parse_ring_size(bad).is_err(), "{bad}");
         }
     }

@@ -32,7 +32,7 @@ impl Identity {
             host_id: fs::read_to_string("/etc/machine-id")
                 .ok()
                 .map(|id| id.trim().to_owned())
-                .filter(|id| is_hex(id)),
+                .filter(|id| is_id(id)),
             boot_id: boot_id().context("cannot read the id of this boot")?,
             run: random_id().context("cannot make an id for this run")?,
             kernel: uname.release().to_string_lossy().into_owned(),
@@ -64,6 +64,7 @@ fn random_id() -> anyhow::Result<String> {
     Ok(format!("{:016x}", u64::from_be_bytes(bytes)))
 }
 
-fn is_hex(id: &str) -> bool {
-    !id.is_empty() && id.bytes().all(|b| b.is_ascii_hexdigit())
+/// As machine-id(5) has it: 32 lower-case hexadecimal digits.
+fn is_id(id: &str) -> bool {
+    id.len() == 32 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }

@@ -43,13 +43,8 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 5] = [
-        Self::RingFull,
-        Self::Nested,
-        Self::DescriptorGone,
-        Self::Malformed,
-        Self::Unaccounted,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::RingFull, Self::Nested, Self::DescriptorGone, Self::Malformed, Self::Unaccounted];
 
     /// As it stands in a record's `causes`.
     #[must_use]
@@ -67,7 +62,9 @@ impl Cause {
     #[must_use]
     pub const fn advice(self) -> &'static str {
         match self {
-            Self::RingFull => "the ring was full: raise --ring-size, or give the output a faster reader",
+            Self::RingFull => {
+                "the ring was full: raise --ring-size, or give the output a faster reader"
+            }
             Self::Nested => "programs were skipped on a busy CPU: this cannot be tuned",
             Self::DescriptorGone => "descriptors were closed while accept returned",
             Self::Malformed => "records were malformed: please report this",
@@ -94,10 +91,7 @@ impl Losses {
 
     /// The causes that occurred, with their counts.
     pub fn iter(&self) -> impl Iterator<Item = (Cause, u64)> {
-        Cause::ALL
-            .into_iter()
-            .zip(self.0)
-            .filter(|&(_, count)| count != 0)
+        Cause::ALL.into_iter().zip(self.0).filter(|&(_, count)| count != 0)
     }
 
     fn merge(&mut self, other: &Self) {
@@ -448,8 +442,7 @@ impl Ledger {
     /// Events that were observed when the counters were last read, and are not accounted for.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
-        self.observed()
-            .saturating_sub(self.written + self.lost().total() + self.filtered())
+        self.observed().saturating_sub(self.written + self.lost().total() + self.filtered())
     }
 
     /// What has been lost so far.

@@ -55,7 +55,12 @@ impl Poller {
     /// # Errors
     /// If epoll refuses it.
     pub fn watch_ring(&self, ring: impl AsFd) -> io::Result<()> {
-        Ok(epoll::add(&self.epoll, ring, EventData::new_u64(RING), EventFlags::IN | EventFlags::ET)?)
+        Ok(epoll::add(
+            &self.epoll,
+            ring,
+            EventData::new_u64(RING),
+            EventFlags::IN | EventFlags::ET,
+        )?)
     }
 
     /// Watches for signals.

@@ -95,18 +95,13 @@ impl<'cb> Probe<'cb> {
     ) -> anyhow::Result<Self> {
         preflight::check()?;
         messages::capture(settings.verbose);
-        let accepts = [Kind::Accept, Kind::Close]
-            .iter()
-            .any(|kind| settings.events.contains(kind));
+        let accepts = [Kind::Accept, Kind::Close].iter().any(|kind| settings.events.contains(kind));
         let (mut skel, mut links, rung) = climb(settings, accepts)?;
 
         links.push(attach_trace(&skel.progs.tcp_destroy_sock, "tcp_destroy_sock")?);
         links.push(attach_trace(&skel.progs.inet_sock_set_state, "inet_sock_set_state")?);
         // After the first: it must run after it.
-        links.push(attach_trace(
-            &skel.progs.inet_sock_set_state_missed,
-            "inet_sock_set_state",
-        )?);
+        links.push(attach_trace(&skel.progs.inet_sock_set_state_missed, "inet_sock_set_state")?);
 
         let mut ring = RingBufferBuilder::new();
         ring.add(&skel.maps.events, move |bytes| {
@@ -114,11 +109,7 @@ impl<'cb> Probe<'cb> {
             0
         })?;
         let ring = ring.build().context("cannot map the ring buffer")?;
-        let memory = skel
-            .maps
-            .bss_data
-            .take()
-            .context("the kernel side's memory is not mapped")?;
+        let memory = skel.maps.bss_data.take().context("the kernel side's memory is not mapped")?;
         let cpus = libbpf_rs::num_possible_cpus().context("cannot count the CPUs")?;
         Ok(Self {
             links,
@@ -181,8 +172,10 @@ impl<'cb> Probe<'cb> {
             return Some(0);
         }
         let progs = &self.skel.progs;
-        Some(recursion_misses(progs.sys_exit_accept.as_fd())?
-            + recursion_misses(progs.sys_exit_accept4.as_fd())?)
+        Some(
+            recursion_misses(progs.sys_exit_accept.as_fd())?
+                + recursion_misses(progs.sys_exit_accept4.as_fd())?,
+        )
     }
 
     /// Detaches every hook. What is in the ring stays there.
@@ -194,11 +187,7 @@ impl<'cb> Probe<'cb> {
 /// The programs' misses stand in /proc, readable without any capability, unlike through bpf(2).
 fn recursion_misses(program: BorrowedFd<'_>) -> Option<u64> {
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd())).ok()?;
-    info.lines()
-        .find_map(|line| line.strip_prefix("recursion_misses:"))?
-        .trim()
-        .parse()
-        .ok()
+    info.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?.trim().parse().ok()
 }
 
 /// Loads the object with the best rung of the accept ladder that attaches.
@@ -252,17 +241,13 @@ fn configure(
 ) -> anyhow::Result<()> {
     let filters = settings.filters;
     open.maps.events.set_max_entries(settings.ring_size)?;
-    for (map, list) in [
-        (&mut open.maps.pid_filter, &filters.pids),
-        (&mut open.maps.uid_filter, &filters.uids),
-    ] {
+    for (map, list) in
+        [(&mut open.maps.pid_filter, &filters.pids), (&mut open.maps.uid_filter, &filters.uids)]
+    {
         map.set_max_entries(u32::try_from(list.len().max(1))?)?;
     }
-    let rodata = open
-        .maps
-        .rodata_data
-        .as_mut()
-        .context("the kernel side's configuration is not mapped")?;
+    let rodata =
+        open.maps.rodata_data.as_mut().context("the kernel side's configuration is not mapped")?;
     rodata.config = cl_config {
         events: settings.events.iter().map(|&kind| 1 << kind as u32).sum(),
         families: match filters.families {
@@ -301,8 +286,7 @@ fn fill(map: &libbpf_rs::MapMut<'_>, list: &NumberList) -> anyhow::Result<()> {
         .chain(list.exclude.iter().map(|number| (number, cl_filter_entry::CL_ENTRY_EXCLUDE)));
     for (number, entry) in entries {
         let value = [u8::try_from(entry.0)?];
-        map.update(&number.to_ne_bytes(), &value, MapFlags::ANY)
-            .context("cannot set a filter")?;
+        map.update(&number.to_ne_bytes(), &value, MapFlags::ANY).context("cannot set a filter")?;
     }
     Ok(())
 }

@@ -48,14 +48,12 @@ fn check_capabilities() -> anyhow::Result<()> {
     if effective.contains(CapabilitySet::SYS_ADMIN) {
         return Ok(());
     }
-    let missing: Vec<&str> = [
-        (CapabilitySet::BPF, "CAP_BPF"),
-        (CapabilitySet::PERFMON, "CAP_PERFMON"),
-    ]
-    .into_iter()
-    .filter(|(capability, _)| !effective.contains(*capability))
-    .map(|(_, name)| name)
-    .collect();
+    let missing: Vec<&str> =
+        [(CapabilitySet::BPF, "CAP_BPF"), (CapabilitySet::PERFMON, "CAP_PERFMON")]
+            .into_iter()
+            .filter(|(capability, _)| !effective.contains(*capability))
+            .map(|(_, name)| name)
+            .collect();
     if !missing.is_empty() {
         bail!(
             "not permitted to trace: {} missing; run it as root (sudo connledger), \

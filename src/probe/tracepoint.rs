@@ -49,9 +49,7 @@ fn id(category: &str, name: &str) -> anyhow::Result<u64> {
         }
         other => other?,
     };
-    text.trim()
-        .parse()
-        .with_context(|| format!("{file} holds '{}'", text.trim()))
+    text.trim().parse().with_context(|| format!("{file} holds '{}'", text.trim()))
 }
 
 fn read_mounted(file: &str) -> io::Result<String> {

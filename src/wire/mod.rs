@@ -148,9 +148,7 @@ fn decode_accept(raw: &cl_accept) -> Result<Event, WireError> {
         time_ns: raw.header.time_ns,
         conn: decode_conn(&raw.conn)?,
         owner: decode_owner(&raw.owner)?,
-        action: Action::Accept {
-            wait_ns: since(raw.established_ns, raw.header.time_ns),
-        },
+        action: Action::Accept { wait_ns: since(raw.established_ns, raw.header.time_ns) },
     })
 }
 
@@ -185,9 +183,15 @@ fn closed_by(error: u32, aborted: bool, first_fin: Option<Side>) -> Option<Close
             Side::Local => ClosedBy::Local,
             Side::Remote => ClosedBy::Remote,
         }),
-        // The retransmission timer gives up with ETIMEDOUT, or with the last word of the network
-        // (EHOSTUNREACH, …) if there was one.
-        _ => Some(ClosedBy::Timeout),
+        // The retransmission timer gives up with ETIMEDOUT, or with the last word of the network if
+        // there was one.
+        errno::ETIMEDOUT
+        | errno::EHOSTUNREACH
+        | errno::ENETUNREACH
+        | errno::EHOSTDOWN
+        | errno::ENETDOWN
+        | errno::ENONET => Some(ClosedBy::Timeout),
+        _ => None,
     }
 }
 
@@ -233,11 +237,8 @@ fn ipv4(bytes: [u8; 16]) -> IpAddr {
 /// and the local one too, or still unspecified.
 fn ipv6(local: [u8; 16], remote: [u8; 16]) -> (IpAddr, IpAddr, bool) {
     let (local, remote) = (Ipv6Addr::from(local), Ipv6Addr::from(remote));
-    let local_v4 = if local.is_unspecified() {
-        Some(Ipv4Addr::UNSPECIFIED)
-    } else {
-        local.to_ipv4_mapped()
-    };
+    let local_v4 =
+        if local.is_unspecified() { Some(Ipv4Addr::UNSPECIFIED) } else { local.to_ipv4_mapped() };
     match (local_v4, remote.to_ipv4_mapped()) {
         (Some(local), Some(remote)) => (local.into(), remote.into(), true),
         _ => (local.into(), remote.into(), false),
@@ -258,11 +259,7 @@ fn decode_owner(raw: &cl_owner) -> Result<Option<Owner>, WireError> {
         _ => return Err(WireError::BadField("attribution")),
     };
     Ok(Some(Owner {
-        image: ImageKey {
-            pid: raw.pid,
-            exec_id: raw.exec_id,
-            start_ns: raw.start_ns,
-        },
+        image: ImageKey { pid: raw.pid, exec_id: raw.exec_id, start_ns: raw.start_ns },
         tid: raw.tid,
         uid: raw.uid,
         gid: raw.gid,
@@ -275,11 +272,7 @@ fn decode_owner(raw: &cl_owner) -> Result<Option<Owner>, WireError> {
 
 fn decode_process(raw: &cl_process) -> Announcement {
     Announcement {
-        image: ImageKey {
-            pid: raw.pid,
-            exec_id: raw.exec_id,
-            start_ns: raw.start_ns,
-        },
+        image: ImageKey { pid: raw.pid, exec_id: raw.exec_id, start_ns: raw.start_ns },
         ppid: raw.ppid,
         parent_comm: Comm(raw.parent_comm),
     }

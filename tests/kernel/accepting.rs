@@ -26,7 +26,7 @@ fn server_end<'a>(log: &'a Log, netns: u64, server: SocketAddr, client: SocketAd
     assert_eq!(accept["conn"], close["conn"]);
     assert_eq!(accept["attributed_to"], "accept");
     assert_eq!(close["attributed_to"], "accept");
-    assert_eq!(accept["process"]["id"], close["process"]["id"]);
+    assert_eq!(accept["process"], close["process"], "the thread and its name too");
     assert_eq!(close["opened_by"], "remote");
     let connect = log.event(netns, "connect", client, server);
     assert_ne!(connect["conn"], accept["conn"], "two sockets");
@@ -209,7 +209,8 @@ fn reuseport_servers_get_what_is_theirs() {
     let namespace = Namespace::enter();
     let tracer = Tracer::start(&[]);
     let bind = |port| {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let socket =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         socket.set_reuse_port(true).unwrap();
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()).unwrap();
         socket.listen(16).unwrap();
@@ -238,7 +239,10 @@ fn reuseport_servers_get_what_is_theirs() {
     let log = tracer.stop();
     assert!(!mine.is_empty() && !theirs.is_empty(), "the kernel spreads them");
     for client in mine {
-        assert_eq!(server_end(&log, namespace.netns, server, client)["process"]["pid"], process::id());
+        assert_eq!(
+            server_end(&log, namespace.netns, server, client)["process"]["pid"],
+            process::id()
+        );
     }
     for client in theirs {
         assert_eq!(server_end(&log, namespace.netns, server, client)["process"]["pid"], pid);

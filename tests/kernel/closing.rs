@@ -40,10 +40,7 @@ impl Pair {
 /// The closes of the client's and the server's end.
 fn closes<'a>(log: &'a Log, netns: u64, ends: (SocketAddr, SocketAddr)) -> (&'a Value, &'a Value) {
     let (client, server) = ends;
-    (
-        log.event(netns, "close", client, server),
-        log.event(netns, "close", server, client),
-    )
+    (log.event(netns, "close", client, server), log.event(netns, "close", server, client))
 }
 
 /// Runs `work` under a tracer and returns the two closes of the connection whose ends it returns.

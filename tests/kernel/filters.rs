@@ -107,7 +107,8 @@ fn pid_included() {
 
 #[test]
 fn pid_excluded() {
-    let Some(traffic) = Traffic::under_with(|child| vec!["--pid".into(), format!("!{child}")]) else {
+    let Some(traffic) = Traffic::under_with(|child| vec!["--pid".into(), format!("!{child}")])
+    else {
         return;
     };
     assert_eq!(traffic.kinds_where(|r| r["process"]["pid"] == traffic.child).len(), 0);

@@ -199,7 +199,8 @@ impl Log {
             self.records.iter().filter(|r| kinds.iter().any(|kind| r["event"] == *kind)).count()
         };
         assert_eq!(figure("written"), count(&["connect", "accept", "close"]) as u64, "{stop}");
-        let lost: u64 = self.of_kind("loss").map(|loss| loss["count"].as_u64().expect("count")).sum();
+        let lost: u64 =
+            self.of_kind("loss").map(|loss| loss["count"].as_u64().expect("count")).sum();
         assert_eq!(figure("lost"), lost, "{stop}");
         for record in &self.records {
             let causes = if record["event"] == "loss" { &record["causes"] } else { &Value::Null };
@@ -239,12 +240,7 @@ impl Log {
             .into_iter()
             .filter(|record| is_end(&record["local"], local) && is_end(&record["remote"], remote))
             .collect();
-        assert_eq!(
-            found.len(),
-            1,
-            "{kind} {local} to {remote} in\n{:#?}",
-            self.events(netns)
-        );
+        assert_eq!(found.len(), 1, "{kind} {local} to {remote} in\n{:#?}", self.events(netns));
         found[0]
     }
 }
