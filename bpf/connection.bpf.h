@@ -77,8 +77,7 @@ static __always_inline void emit_connect(struct sock *sk, struct connection *c, 
 	submit(record);
 }
 
-static __always_inline void emit_close(struct sock *sk, struct connection *c, __u8 old_state,
-				       __u64 now)
+static __always_inline void emit_close(struct sock *sk, struct connection *c, __u8 old_state, __u64 now)
 {
 	struct tcp_sock *tp;
 	struct cl_close *record;
@@ -94,8 +93,7 @@ static __always_inline void emit_close(struct sock *sk, struct connection *c, __
 	record->established_ns = c->established_ns;
 	record->bytes_sent = tp->bytes_sent - tp->bytes_retrans;
 	/* the peer's FIN takes a sequence number and is counted with the bytes */
-	record->bytes_received =
-		tp->bytes_received - ((sk->__sk_common.skc_flags >> SOCK_DONE) & 1);
+	record->bytes_received = tp->bytes_received - ((sk->__sk_common.skc_flags >> SOCK_DONE) & 1);
 	record->segments_sent = tp->segs_out;
 	record->segments_received = tp->segs_in;
 	record->retransmits = tp->total_retrans;

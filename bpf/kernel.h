@@ -60,8 +60,8 @@ enum {
 	AF_INET = 2,
 	AF_INET6 = 10,
 	IPPROTO_TCP = 6,
-	SOCK_DONE = 1,          /* include/net/sock.h, enum sock_flags: the peer's FIN was received */
-	PF_IO_WORKER = 0x10,    /* include/linux/sched.h: a thread made by io_uring, comm iou-… */
+	SOCK_DONE = 1,       /* include/net/sock.h, enum sock_flags: the peer's FIN was received */
+	PF_IO_WORKER = 0x10, /* include/linux/sched.h: a thread made by io_uring, comm iou-… */
 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)

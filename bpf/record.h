@@ -47,23 +47,23 @@ struct cl_header {
 
 /* The process a connection belongs to, as it was when it called. */
 struct cl_owner {
-	__u64 start_ns;    /* start of the process, CLOCK_BOOTTIME */
-	__u64 cgroup_id;   /* of the version 2 hierarchy */
-	__u8 comm[16];     /* of the thread; not always NUL-terminated, any bytes; aligned for comparing */
-	__u32 pid;         /* of the process (thread group), initial pid namespace */
-	__u32 tid;         /* of the thread */
-	__u32 uid;         /* real, initial user namespace */
+	__u64 start_ns;  /* start of the process, CLOCK_BOOTTIME */
+	__u64 cgroup_id; /* of the version 2 hierarchy */
+	__u8 comm[16]; /* of the thread; not always NUL-terminated, any bytes; aligned for comparing */
+	__u32 pid;     /* of the process (thread group), initial pid namespace */
+	__u32 tid;     /* of the thread */
+	__u32 uid;     /* real, initial user namespace */
 	__u32 gid;
-	__u32 exec_id;     /* counts the execs of this process: with pid and start_ns it names the image */
-	__u8 attribution;  /* enum cl_attribution */
+	__u32 exec_id; /* counts the execs of this process: with pid and start_ns it names the image */
+	__u8 attribution; /* enum cl_attribution */
 	__u8 pad[3];
 };
 
 /* A connection: who it is and where it goes. */
 struct cl_conn {
-	__u64 cookie;     /* of the socket; 0 if the kernel had not given it one yet */
-	__u32 generation; /* counts connections made one after another on one socket, from 0 */
-	__u32 netns;      /* inode number of the network namespace */
+	__u64 cookie;      /* of the socket; 0 if the kernel had not given it one yet */
+	__u32 generation;  /* counts connections made one after another on one socket, from 0 */
+	__u32 netns;       /* inode number of the network namespace */
 	__u8 local_ip[16]; /* IPv4 in the first four bytes */
 	__u8 remote_ip[16];
 	__u16 local_port; /* network byte order */
@@ -98,9 +98,9 @@ struct cl_close {
 	struct cl_header header;
 	struct cl_conn conn;
 	struct cl_owner owner;
-	__u64 established_ns;  /* CLOCK_BOOTTIME; 0 unknown */
-	__u64 bytes_sent;      /* of the application: without retransmissions, SYN and FIN */
-	__u64 bytes_received;  /* of the application: without FIN */
+	__u64 established_ns; /* CLOCK_BOOTTIME; 0 unknown */
+	__u64 bytes_sent;     /* of the application: without retransmissions, SYN and FIN */
+	__u64 bytes_received; /* of the application: without FIN */
 	__u32 segments_sent;
 	__u32 segments_received;
 	__u32 retransmits; /* segments sent again */
@@ -139,7 +139,8 @@ enum cl_filter_entry {
 
 /* How the tracer learns who accepted: the rungs of the accept ladder. */
 enum cl_accept_rung {
-	CL_ACCEPT_SYSCALL = 0, /* the exits of accept and accept4: the socket is found through its descriptor */
+	CL_ACCEPT_SYSCALL =
+		0, /* the exits of accept and accept4: the socket is found through its descriptor */
 };
 
 /* Set before load, constant afterwards. */
@@ -178,9 +179,9 @@ struct cl_counters {
 	__u64 nested[8]; /* the hook was skipped because a BPF program was already running on the CPU */
 	__u64 descriptor_gone; /* an accept whose descriptor was closed before it could be followed */
 	/* not losses of a record, but of something in it */
-	__u64 storage_failed;   /* no socket or task storage: events without process, times */
+	__u64 storage_failed;    /* no socket or task storage: events without process, times */
 	__u64 accept_queue_full; /* the queue's table was full: an accept without its waiting time */
-	__u64 acceptors_full;    /* the acceptors' table was full: a close attributed to the listener */
+	__u64 acceptors_full; /* the acceptors' table was full: a close attributed to the listener */
 	__u64 process_ring_full; /* an image's description found no room; sent with its next event */
 	__u64 recovered;         /* transitions that only the second program saw */
 	__u64 pad[2];

@@ -80,6 +80,7 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags")]
 struct Options {
     /// Kinds of events to write
     ///

@@ -16,7 +16,6 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use crossbeam_channel::Receiver;
-use crossbeam_channel::RecvTimeoutError;
 use crossbeam_channel::SendTimeoutError;
 use crossbeam_channel::Sender;
 use crossbeam_channel::TrySendError;
@@ -228,10 +227,7 @@ impl Outlet {
     #[must_use]
     pub fn close(&mut self, deadline: Instant) -> Option<End> {
         self.hang_up();
-        match self.end.recv_deadline(deadline) {
-            Ok(end) => Some(end),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.end.recv_deadline(deadline).ok()
     }
 }
 

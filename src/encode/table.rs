@@ -188,7 +188,7 @@ fn millis(cell: &mut Vec<u8>, preposition: &str, ns: Option<u64>) {
     push_u64(cell, us / 1000);
     cell.push(b'.');
     for digit in [us / 100 % 10, us / 10 % 10, us % 10] {
-        cell.push(b'0' + digit as u8);
+        push_u64(cell, digit);
     }
     cell.extend_from_slice(b" ms");
 }

@@ -103,17 +103,17 @@ impl<'cb> Probe<'cb> {
         // After the first: it must run after it.
         links.push(attach_trace(&skel.progs.inet_sock_set_state_missed, "inet_sock_set_state")?);
 
-        let mut ring = RingBufferBuilder::new();
-        ring.add(&skel.maps.events, move |bytes| {
+        let mut builder = RingBufferBuilder::new();
+        builder.add(&skel.maps.events, move |bytes| {
             on_record(bytes);
             0
         })?;
-        let ring = ring.build().context("cannot map the ring buffer")?;
+        let ring_buffer = builder.build().context("cannot map the ring buffer")?;
         let memory = skel.maps.bss_data.take().context("the kernel side's memory is not mapped")?;
         let cpus = libbpf_rs::num_possible_cpus().context("cannot count the CPUs")?;
         Ok(Self {
             links,
-            ring,
+            ring: ring_buffer,
             shared: Shared::new(memory, cpus),
             skel,
             hooks: Hooks {

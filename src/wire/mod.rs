@@ -153,7 +153,7 @@ fn decode_accept(raw: &cl_accept) -> Result<Event, WireError> {
 }
 
 fn decode_close(raw: &cl_close) -> Result<Event, WireError> {
-    let first_fin = decode_side(raw.first_fin).ok_or(WireError::BadField("first_fin"))?;
+    let first_fin = decode_side(raw.first_fin, "first_fin")?;
     Ok(Event {
         time_ns: raw.header.time_ns,
         conn: decode_conn(&raw.conn)?,
@@ -195,12 +195,12 @@ fn closed_by(error: u32, aborted: bool, first_fin: Option<Side>) -> Option<Close
     }
 }
 
-fn decode_side(raw: u8) -> Option<Option<Side>> {
+fn decode_side(raw: u8, field: &'static str) -> Result<Option<Side>, WireError> {
     match cl_side(u32::from(raw)) {
-        cl_side::CL_SIDE_UNKNOWN => Some(None),
-        cl_side::CL_SIDE_LOCAL => Some(Some(Side::Local)),
-        cl_side::CL_SIDE_REMOTE => Some(Some(Side::Remote)),
-        _ => None,
+        cl_side::CL_SIDE_UNKNOWN => Ok(None),
+        cl_side::CL_SIDE_LOCAL => Ok(Some(Side::Local)),
+        cl_side::CL_SIDE_REMOTE => Ok(Some(Side::Remote)),
+        _ => Err(WireError::BadField(field)),
     }
 }
 
@@ -225,7 +225,7 @@ fn decode_conn(raw: &cl_conn) -> Result<Conn, WireError> {
         local: endpoint(local, raw.local_port),
         remote: endpoint(remote, raw.remote_port),
         v4_mapped,
-        opened_by: decode_side(raw.opened_by).ok_or(WireError::BadField("opened_by"))?,
+        opened_by: decode_side(raw.opened_by, "opened_by")?,
     })
 }
 

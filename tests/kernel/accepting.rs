@@ -20,7 +20,7 @@ use crate::tracer::Log;
 use crate::tracer::Tracer;
 
 /// The accept and the close of the server's end: the same connection, the same process.
-fn server_end<'a>(log: &'a Log, netns: u64, server: SocketAddr, client: SocketAddr) -> &'a Value {
+fn server_end(log: &Log, netns: u64, server: SocketAddr, client: SocketAddr) -> &Value {
     let accept = log.event(netns, "accept", server, client);
     let close = log.event(netns, "close", server, client);
     assert_eq!(accept["conn"], close["conn"]);

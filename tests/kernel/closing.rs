@@ -38,7 +38,7 @@ impl Pair {
 }
 
 /// The closes of the client's and the server's end.
-fn closes<'a>(log: &'a Log, netns: u64, ends: (SocketAddr, SocketAddr)) -> (&'a Value, &'a Value) {
+fn closes(log: &Log, netns: u64, ends: (SocketAddr, SocketAddr)) -> (&Value, &Value) {
     let (client, server) = ends;
     (log.event(netns, "close", client, server), log.event(netns, "close", server, client))
 }
