@@ -110,7 +110,7 @@ fn bad_input_names_the_option_and_the_value() {
         (&["--ring-size", "1KiB"], "--ring-size", "1KiB"),
         (&["--ring-size", "8XB"], "--ring-size", "8XB"),
         (&["--flush-interval", "1week"], "--flush-interval", "1week"),
-        (&["--heartbeat", "-1"], "--heartbeat", "-1"),
+        (&["--heartbeat", "often"], "--heartbeat", "often"),
         (&["-4", "-6"], "--ipv4", "--ipv6"),
         (&["-t"], "--timestamp", "-f table"),
         (&["-q", "-v"], "--quiet", "--verbose"),
