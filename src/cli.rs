@@ -33,7 +33,7 @@ const _: () = assert!(matches!(SCHEMA_VERSION.as_bytes(), b"connledger/1.0"));
 
 const EXAMPLES: &str = "\
 Examples:
-  sudo connledger                            every connection, one JSON object a line
+  sudo connledger                            every connection, as NDJSON
   sudo connledger -f table -t                in columns, with the time
   sudo connledger -e connect -p 1479         what process 1479 connects to
   sudo connledger -u '!0' -6                 IPv6, by other users than root
@@ -42,9 +42,10 @@ Examples:
 
 const EXIT_CODES: &str = "\
 Filters:
-  A connection is wanted if every filter that is given admits it. A list admits
-  what it names, or, if it only excludes (!), what it does not name. A connection
-  is judged once, when its process becomes known; its close follows the verdict.
+  A connection is wanted if every filter that is given admits it. A list
+  admits what it names or, if it only excludes (!), what it does not name; an
+  exclusion outweighs an inclusion. A connection is judged once, when its
+  process becomes known, and its close follows the verdict.
 
 Exit codes:
   0    stopped by SIGINT, SIGTERM, -n or -d, or because nobody reads the output
@@ -82,7 +83,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags")]
 struct Options {
-    /// Kinds of events to write
+    /// Kinds of events to write: connect, accept, close
     ///
     /// `start`, `ready`, `loss`, `heartbeat` and `stop` are the ledger's own and are always written.
     #[arg(

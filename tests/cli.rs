@@ -70,6 +70,7 @@ fn help_fits_a_terminal_and_names_everything() {
         ] {
             assert!(help.contains(word), "{flag} lacks {word}");
         }
+        assert!(!help.contains("\n  line\n"), "a wrapped example");
         assert_eq!(help.contains("Exit codes:"), flag == "--help", "{flag}");
     }
 }
