@@ -26,6 +26,11 @@ struct {
 	__type(value, struct waiting);
 } accept_queue SEC(".maps");
 
+struct acceptor {
+	struct cl_owner owner;
+	__u64 cookie; /* of the socket, whose address may be another's by now; 0 if it had none */
+};
+
 /*
  * Accepted by another process or thread than the listener's owner, which the socket's state does not
  * know yet: it adopts the entry at its next transition and deletes it; else it goes with the socket. When it is full,
@@ -35,7 +40,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
 	__type(key, __u64);
-	__type(value, struct cl_owner);
+	__type(value, struct acceptor);
 } acceptors SEC(".maps");
 
 static __always_inline void await_accept(struct sock *sk, const struct cl_owner *owner, __u64 now)
@@ -52,13 +57,24 @@ static __always_inline void await_accept(struct sock *sk, const struct cl_owner 
 static __always_inline bool adopt_acceptor(struct sock *sk, struct cl_owner *owner)
 {
 	__u64 key = (__u64)sk;
-	struct cl_owner *acceptor = bpf_map_lookup_elem(&acceptors, &key);
+	struct acceptor *acceptor = bpf_map_lookup_elem(&acceptors, &key);
+	bool mine;
 
 	if (!acceptor)
 		return false;
-	*owner = *acceptor;
+	mine = !acceptor->cookie || acceptor->cookie == bpf_get_socket_cookie(sk);
+	if (mine)
+		*owner = acceptor->owner;
 	bpf_map_delete_elem(&acceptors, &key);
-	return true;
+	return mine;
+}
+
+/* Whether nobody was seen to take it from the queue. */
+static __always_inline bool awaits_accept(struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+
+	return bpf_map_lookup_elem(&accept_queue, &key);
 }
 
 static __always_inline void forget_accept(struct sock *sk)
@@ -87,8 +103,10 @@ static __always_inline struct sock *tcp_socket_of(struct task_struct *task, __u3
 		return NULL;
 	}
 	socket = BPF_CORE_READ(file, private_data);
-	if (BPF_CORE_READ(socket, file) != file) /* reused for something that is not a socket */
+	if (BPF_CORE_READ(socket, file) != file) { /* reused for something that is not a socket */
+		*gone = true;
 		return NULL;
+	}
 	sk = BPF_CORE_READ(socket, sk);
 	family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	if (family != AF_INET && family != AF_INET6)
@@ -103,7 +121,7 @@ static __always_inline void read_conn(struct cl_conn *conn, const struct sock *s
 {
 	const struct sock_common *common = &sk->__sk_common;
 
-	conn->cookie = cookie ?: BPF_CORE_READ(common, skc_cookie.counter);
+	conn->cookie = cookie;
 	conn->generation = 0;
 	conn->netns = BPF_CORE_READ(common, skc_net.net, ns.inum);
 	__builtin_memset(conn->local_ip, 0, sizeof(conn->local_ip));
@@ -127,12 +145,13 @@ static __always_inline void accept_returned(long fd)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	__u64 now = bpf_ktime_get_boot_ns();
-	__u64 cookie = 0, established_ns = 0, key;
-	bool gone = false, verdict;
+	bool gone = false, taken_by_owner = false, verdict;
+	struct acceptor acceptor = {};
+	__u64 established_ns = 0, key;
 	struct cl_accept *record;
 	struct waiting *waiting;
-	struct cl_owner owner;
 	struct sock *sk;
+	__u8 state;
 
 	if (fd < 0)
 		return;
@@ -144,36 +163,37 @@ static __always_inline void accept_returned(long fd)
 	if (!sk)
 		return;
 
-	identify(&owner, task, CL_BY_ACCEPT);
+	identify(&acceptor.owner, task, CL_BY_ACCEPT);
 	key = (__u64)sk;
 	waiting = bpf_map_lookup_elem(&accept_queue, &key);
 	if (waiting) {
-		cookie = waiting->cookie;
+		acceptor.cookie = waiting->cookie;
 		established_ns = waiting->established_ns;
+		taken_by_owner = same_owner(&acceptor.owner, &waiting->owner);
+		bpf_map_delete_elem(&accept_queue, &key);
+	} else {
+		acceptor.cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
 	}
 	/*
-	 * The state must learn of an acceptor that it cannot infer. It infers the listener's owner from
-	 * the descriptor that the connection has while it is ESTABLISHED; from a socket that has become
-	 * CLOSE already it learns nothing any more.
+	 * The state must learn of an acceptor that it cannot infer. It infers the listener's owner if the
+	 * connection has left the queue when it leaves ESTABLISHED: so the queue is left first, and the
+	 * state is read then. From a socket that is CLOSE already it learns nothing any more.
 	 */
-	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	if (state != TCP_CLOSE &&
-	    (state != TCP_ESTABLISHED || !waiting || !same_owner(&owner, &waiting->owner)) &&
-	    bpf_map_update_elem(&acceptors, &key, &owner, BPF_ANY))
+	state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	if (state != TCP_CLOSE && (state != TCP_ESTABLISHED || !taken_by_owner) &&
+	    bpf_map_update_elem(&acceptors, &key, &acceptor, BPF_ANY))
 		count(acceptors_full);
-	if (waiting)
-		bpf_map_delete_elem(&accept_queue, &key);
 
-	verdict = family_admits(sk) && owner_admits(&owner);
+	verdict = family_admits(sk) && owner_admits(&acceptor.owner);
 	if (verdict)
-		announce(&owner, task);
+		announce(&acceptor.owner, task);
 	if (!admit(CL_ACCEPT, verdict))
 		return;
 	record = reserve_event(struct cl_accept, CL_ACCEPT, now);
 	if (!record)
 		return;
-	read_conn(&record->conn, sk, cookie);
-	record->owner = owner;
+	read_conn(&record->conn, sk, acceptor.cookie);
+	record->owner = acceptor.owner;
 	record->established_ns = established_ns;
 	submit(record);
 }

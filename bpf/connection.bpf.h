@@ -160,8 +160,8 @@ static __always_inline void settle_owner(struct sock *sk, struct connection *c)
 		c->verdict = family_admits(sk) && owner_admits(&c->owner);
 		return;
 	}
-	/* it has a descriptor, and nobody but its listener's owner accepted it */
-	if (c->owner.attribution == CL_BY_LISTENER && sk->sk_socket)
+	/* it was taken from the queue, and by nobody but its listener's owner */
+	if (c->owner.attribution == CL_BY_LISTENER && sk->sk_socket && !awaits_accept(sk))
 		c->owner.attribution = CL_BY_ACCEPT;
 }
 
@@ -174,10 +174,11 @@ static __always_inline void held_at_start(struct sock *sk, struct connection *c,
 {
 	struct cl_owner owner;
 
-	identify(&owner, task, CL_UNATTRIBUTED);
+	identify(&owner, task, CL_BY_HOLDER);
 	c->verdict = family_admits(sk) && owner_admits(&owner);
 	if (c->verdict)
 		announce(&owner, task);
+	owner.attribution = CL_UNATTRIBUTED;
 	c->owner = owner;
 	WRITE_ONCE(c->owner.attribution, CL_BY_HOLDER);
 }
@@ -210,6 +211,21 @@ static __always_inline void count_missed(enum cl_kind kind, bool verdict)
 		count(nested[kind]);
 }
 
+/* A new life begins, or the socket goes: the last one's end, if it is not stored, was not seen. */
+static __always_inline void count_unfinished(const struct connection *c)
+{
+	switch (c->tcp_state) {
+	case TCP_SYN_SENT:
+		count_missed(CL_CONNECT, c->verdict);
+		break;
+	case TCP_ESTABLISHED:
+	case TCP_FIN_WAIT1:
+	case TCP_CLOSE_WAIT:
+		count_missed(CL_CLOSE, c->verdict);
+		break;
+	}
+}
+
 /*
  * Transitions that say nothing new cost no more than these comparisons. The two programs on the
  * tracepoint must agree about them: the second one takes a state that is not stored for one that the
@@ -238,9 +254,14 @@ static __always_inline void handle_transition(struct sock *sk, struct connection
 {
 	__u64 now = bpf_ktime_get_boot_ns();
 
-	/* the stored state tells of a handshake's end that neither program saw */
-	if (c->tcp_state == TCP_SYN_SENT && old_state != TCP_SYN_SENT && old_state != TCP_SYN_RECV)
+	/* the stored state tells of what neither program saw */
+	if (new_state == TCP_SYN_SENT || new_state == TCP_LISTEN)
+		count_unfinished(c);
+	else if (c->tcp_state == TCP_SYN_SENT && old_state != TCP_SYN_SENT && old_state != TCP_SYN_RECV)
 		count_missed(CL_CONNECT, c->verdict);
+	/* the beginning was not seen, and nobody was found to hold it: judged by what is known */
+	if (!c->tcp_state && c->owner.attribution == CL_UNATTRIBUTED)
+		c->verdict = family_admits(sk) && owner_admits(&c->owner);
 	c->tcp_state = new_state;
 	switch (new_state) {
 	case TCP_SYN_SENT:
@@ -269,21 +290,6 @@ static __always_inline void handle_transition(struct sock *sk, struct connection
 		break;
 	case TCP_CLOSE:
 		closed(sk, c, old_state, now);
-		break;
-	}
-}
-
-/* The socket goes. Its last transition was to CLOSE; if that is not what is stored, nobody saw it. */
-static __always_inline void destroyed(const struct connection *c)
-{
-	switch (c->tcp_state) {
-	case TCP_SYN_SENT:
-		count_missed(CL_CONNECT, c->verdict);
-		break;
-	case TCP_ESTABLISHED:
-	case TCP_FIN_WAIT1:
-	case TCP_CLOSE_WAIT:
-		count_missed(CL_CLOSE, c->verdict);
 		break;
 	}
 }

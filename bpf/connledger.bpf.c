@@ -102,7 +102,7 @@ int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 	struct connection *c = bpf_sk_storage_get(&connections, sk, NULL, 0);
 
 	if (c)
-		destroyed(c);
+		count_unfinished(c);
 	if (config.accept_rung == CL_ACCEPT_SYSCALL && (!c || c->opened_by != CL_SIDE_LOCAL))
 		forget_accept(sk);
 	return 0;

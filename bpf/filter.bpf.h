@@ -59,6 +59,10 @@ static __always_inline bool family_admits(const struct sock *sk)
 
 static __always_inline bool owner_admits(const struct cl_owner *owner)
 {
+	/* nobody is not user 0: only a list of exclusions, or none, admits him */
+	if (owner->attribution == CL_UNATTRIBUTED)
+		return config.pids != CL_FILTER_REFUSE_OTHERS &&
+		       config.uids != CL_FILTER_REFUSE_OTHERS;
 	return list_admits(&pid_filter, config.pids, owner->pid) &&
 	       list_admits(&uid_filter, config.uids, owner->uid);
 }

@@ -139,8 +139,10 @@ enum cl_filter_entry {
 
 /* How the tracer learns who accepted: the rungs of the accept ladder. */
 enum cl_accept_rung {
-	CL_ACCEPT_SYSCALL =
-		0, /* the exits of accept and accept4: the socket is found through its descriptor */
+	/* the exits of accept and accept4: the socket is found through its descriptor */
+	CL_ACCEPT_SYSCALL = 0,
+	/* nothing that is asked for needs to know */
+	CL_ACCEPT_UNUSED = 255,
 };
 
 /* Set before load, constant afterwards. */

@@ -5,6 +5,8 @@
 //! Stop: detach, drain, balance the books, `stop`, close the queues, join.
 
 use std::cell::RefCell;
+use std::io;
+use std::io::Write as _;
 use std::process;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -243,7 +245,9 @@ impl Collector<'_> {
             }
         };
         let now = Instant::now();
-        let timeout = [self.stop_at, self.heartbeat_at]
+        // No heartbeat is written while an output has no room.
+        let heartbeat_at = self.heartbeat_at.filter(|_| drained != Drained::Blocked);
+        let timeout = [self.stop_at, heartbeat_at]
             .into_iter()
             .flatten()
             .map(|at| at.saturating_duration_since(now))
@@ -303,8 +307,15 @@ impl Collector<'_> {
         }
     }
 
-    /// Hands the entries so far to every outlet.
+    /// Hands the entries so far to every outlet, or leaves them for later if one of them is full.
     fn hand_over(&mut self) {
+        if !self.outlets.iter().any(Outlet::is_full) {
+            self.share_out();
+        }
+    }
+
+    /// Hands the entries so far to every outlet that is not full.
+    fn share_out(&mut self) {
         let batch = {
             let mut intake = self.intake.borrow_mut();
             if intake.batch.is_empty() {
@@ -312,8 +323,8 @@ impl Collector<'_> {
             }
             self.pool.share(&mut intake.batch)
         };
-        // While tracing, nothing is drained while an outlet is full. At the end one that is full still
-        // has let its time pass, which is told when it is closed.
+        // Only at the end is one of them full here: it has let its time pass, which is told when it is
+        // closed.
         let takers = self.outlets.iter_mut().filter(|outlet| outlet.is_open() && !outlet.is_full());
         for outlet in takers {
             outlet.offer(Arc::clone(&batch));
@@ -354,11 +365,13 @@ impl Collector<'_> {
     fn end(mut self, reason: StopReason) -> anyhow::Result<()> {
         let deadline = Instant::now() + LAST_WRITES;
         self.probe.detach();
-        self.drain_rest(deadline);
+        let settled = self.drain_rest(deadline);
         self.account_skipped();
         let figures = {
             let intake = &mut *self.intake.borrow_mut();
-            intake.batch.extend(intake.ledger.declare_unaccounted());
+            if settled {
+                intake.batch.extend(intake.ledger.declare_unaccounted());
+            }
             let figures = intake.ledger.figures();
             let stop = Stop { reason, figures: figures.clone() };
             let entry = intake.ledger.own(Body::Stop(Box::new(stop)));
@@ -366,7 +379,7 @@ impl Collector<'_> {
             figures
         };
         self.flush(deadline);
-        self.hand_over();
+        self.share_out();
         self.flush(deadline);
         self.warn_of_losses();
         self.bury_ended_outlets();
@@ -386,31 +399,32 @@ impl Collector<'_> {
                 )),
             }
         }
+        if !self.failures.is_empty() {
+            bail!("{}", self.failures.join("; "));
+        }
         self.say(|| {
             format!(
                 "observed {} = written {} + lost {} + filtered {}",
                 figures.observed, figures.written, figures.lost, figures.filtered
             )
         });
-        if !self.failures.is_empty() {
-            bail!("{}", self.failures.join("; "));
-        }
         Ok(())
     }
 
     /// Drains until nothing is on its way any more. The programs are detached, but may still be running.
-    fn drain_rest(&mut self, deadline: Instant) {
+    /// False if an output did not take it in time.
+    fn drain_rest(&mut self, deadline: Instant) -> bool {
         let settled = Instant::now() + LAST_EVENTS;
         loop {
             if self.drain() == Drained::Blocked {
                 self.flush(deadline);
                 if Instant::now() >= deadline {
-                    return;
+                    return false;
                 }
                 continue;
             }
             if self.intake.borrow().ledger.in_flight() == 0 || Instant::now() >= settled {
-                return;
+                return true;
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -429,7 +443,7 @@ impl Collector<'_> {
         for (cause, count) in losses.iter() {
             // Once per cause: the log has every single loss, the summary the sum.
             if self.losses_told.iter().all(|(told, _)| told != cause) {
-                eprintln!("connledger: warning: {count} events lost: {}", cause.advice());
+                complain(&format!("warning: {count} events lost: {}", cause.advice()));
                 self.losses_told.add(cause, 1);
             }
         }
@@ -437,7 +451,12 @@ impl Collector<'_> {
 
     fn say(&self, text: impl FnOnce() -> String) {
         if !self.config.quiet {
-            eprintln!("connledger: {}", text());
+            complain(&text());
         }
     }
+}
+
+/// Says something on stderr. Where that cannot be written, tracing goes on.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "connledger: {text}");
 }

@@ -20,7 +20,8 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
-            eprintln!("connledger: {err:#}");
+            // Nobody may be there to read it; the exit code says it too.
+            let _ = writeln!(io::stderr(), "connledger: {err:#}");
             ExitCode::FAILURE
         }
     }

@@ -124,12 +124,13 @@ impl Outlet {
                 let result = privileges::drop_all()
                     .map_err(io::Error::other)
                     .and_then(|()| write_all(&batches, encoder, sink, &bell));
-                drop(batches);
                 let _ = last_word.send(match result {
                     Ok(()) => End::Done,
                     Err(err) if err.kind() == io::ErrorKind::BrokenPipe => End::Closed,
                     Err(err) => End::Failed(err),
                 });
+                // After the last word: who finds the queue closed finds the reason too.
+                drop(batches);
                 bell.ring();
             })
             .with_context(|| format!("cannot start a thread for the output {name}"))?;

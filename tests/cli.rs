@@ -323,3 +323,34 @@ fn a_table_has_its_columns_and_jq_its_lines() {
     let events = text(&run("bash", &["-c", &script]).stdout);
     assert!(events.starts_with("start\nready\n") && events.ends_with("stop\n"), "{events}");
 }
+
+#[test]
+fn stderr_may_be_closed_too() {
+    if !can_trace() {
+        return;
+    }
+    let script = format!("{CONNLEDGER} -p 1 2>&1 | head -1 >/dev/null; echo ${{PIPESTATUS[0]}}");
+    assert_eq!(text(&run("bash", &["-c", &script]).stdout), "0\n");
+}
+
+#[test]
+fn a_pipe_that_somebody_made_non_blocking_is_waited_for() {
+    if !can_trace() {
+        return;
+    }
+    let (reader, writer) = nix::unistd::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
+    let mut child =
+        Command::new(CONNLEDGER).args(["-q", "-n", "400"]).stdout(writer).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    // 400 events are more than the pipe holds; nobody reads it yet.
+    for _ in 0..400 {
+        let _ = std::net::TcpStream::connect("127.0.0.1:1");
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    let mut log = String::new();
+    std::fs::File::from(reader).read_to_string(&mut log).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(log.lines().last().unwrap().contains("\"reason\":\"max_events\""));
+    assert!(log.lines().all(|line| line.starts_with('{') && line.ends_with('}')));
+}

@@ -1,5 +1,7 @@
 //! What libbpf has to say: shown with `-v`, else kept for the error that may follow.
 
+use std::io;
+use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
@@ -14,7 +16,9 @@ static KEPT: Mutex<Vec<String>> = Mutex::new(Vec::new());
 /// them.
 pub fn capture(verbose: bool) {
     if verbose {
-        libbpf_rs::set_print(Some((PrintLevel::Debug, |_, text| eprint!("{text}"))));
+        libbpf_rs::set_print(Some((PrintLevel::Debug, |_, text| {
+            _ = io::stderr().write_all(text.as_bytes());
+        })));
     } else {
         libbpf_rs::set_print(Some((PrintLevel::Warn, |_, text| {
             let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);

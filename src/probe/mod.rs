@@ -9,6 +9,7 @@ mod tracepoint;
 
 use std::fmt;
 use std::fs;
+use std::io::ErrorKind;
 use std::io::Read as _;
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd as _;
@@ -30,6 +31,7 @@ use self::ladder::AcceptRung;
 use self::skel::ConnledgerSkel;
 use self::skel::ConnledgerSkelBuilder;
 use self::skel::OpenConnledgerSkel;
+use self::skel::types::cl_accept_rung;
 use self::skel::types::cl_config;
 use self::skel::types::cl_filter;
 use self::skel::types::cl_filter_entry;
@@ -72,6 +74,7 @@ pub struct Probe<'cb> {
     shared: Shared<'static>,
     skel: ConnledgerSkel<'static>,
     hooks: Hooks,
+    tells_accepts: bool,
 }
 
 impl fmt::Debug for Probe<'_> {
@@ -116,6 +119,7 @@ impl<'cb> Probe<'cb> {
             ring: ring_buffer,
             shared: Shared::new(memory, cpus),
             skel,
+            tells_accepts: settings.events.contains(&Kind::Accept),
             hooks: Hooks {
                 state: "tp_btf/inet_sock_set_state",
                 accept: accepts.then(|| rung.name()),
@@ -152,8 +156,16 @@ impl<'cb> Probe<'cb> {
         let mut iter = Iter::new(&link).context(what)?;
         // The program prints nothing: reading runs it over every open file of every task.
         let mut buffer = [0; 64];
-        while iter.read(&mut buffer).context(what)? != 0 {}
-        Ok(())
+        loop {
+            match iter.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                // The kernel pauses after a million files without output.
+                Err(err)
+                    if matches!(err.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                Err(err) => return Err(err).context(what),
+            }
+        }
     }
 
     /// Hands at most `at_most` records to `on_record`, and says how many it handed over.
@@ -168,7 +180,7 @@ impl<'cb> Probe<'cb> {
     /// say.
     #[must_use]
     pub fn skipped_accepts(&self) -> Option<u64> {
-        if self.hooks.accept.is_none() {
+        if !self.tells_accepts {
             return Some(0);
         }
         let progs = &self.skel.progs;
@@ -220,7 +232,7 @@ fn load(
         .open(storage)
         .context("cannot open the kernel side's object")?;
     rung.select(&mut open.progs, accepts);
-    configure(&mut open, settings, rung)?;
+    configure(&mut open, settings, rung, accepts)?;
     let skel = open.load().map_err(|err| {
         let said = messages::kept();
         anyhow!(err).context(if said.is_empty() {
@@ -238,6 +250,7 @@ fn configure(
     open: &mut OpenConnledgerSkel<'_>,
     settings: &Settings<'_>,
     rung: AcceptRung,
+    accepts: bool,
 ) -> anyhow::Result<()> {
     let filters = settings.filters;
     open.maps.events.set_max_entries(settings.ring_size)?;
@@ -257,7 +270,7 @@ fn configure(
         },
         pids: mode(&filters.pids),
         uids: mode(&filters.uids),
-        accept_rung: rung.number(),
+        accept_rung: if accepts { rung.number() } else { cl_accept_rung::CL_ACCEPT_UNUSED.0 },
         watermark: settings.ring_size / WATERMARK_DIVISOR,
     };
     // User space counts generations from 1: nothing has been announced to it yet.

@@ -5,6 +5,8 @@ use std::io;
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
 
+use rustix::event::PollFd;
+use rustix::event::PollFlags;
 use rustix::fs::FileType;
 use rustix::pipe::PIPE_BUF;
 
@@ -36,14 +38,33 @@ impl Stdout {
     }
 }
 
+impl Stdout {
+    /// Writes all of it. Whoever shares the pipe or the terminal may have made it non-blocking.
+    fn write_whole(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.file.write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => bytes = &bytes[written..],
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => {
+                    let mut wanted = [PollFd::new(&self.file, PollFlags::OUT)];
+                    rustix::event::poll(&mut wanted, None)?;
+                }
+                Err(err) => return Err(err),
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Sink for Stdout {
     fn write(&mut self, mut lines: &[u8]) -> io::Result<()> {
         if !self.pipe {
-            return self.file.write_all(lines);
+            return self.write_whole(lines);
         }
         while !lines.is_empty() {
             let (now, later) = lines.split_at(whole_lines(lines, PIPE_BUF));
-            self.file.write_all(now)?;
+            self.write_whole(now)?;
             lines = later;
         }
         Ok(())

@@ -104,3 +104,24 @@ fn a_connection_that_waited_before_is_attributed_when_it_is_accepted() {
     assert_eq!(close["process"]["pid"], process::id());
     assert_eq!(close["attributed_to"], "accept");
 }
+
+#[test]
+fn a_connection_that_waited_before_and_that_nobody_accepts_is_told() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    let listener = TcpListener::bind(v4()).unwrap();
+    let server = listener.local_addr().unwrap();
+    let stream = TcpStream::connect(server).unwrap();
+    let client = stream.local_addr().unwrap();
+    // It stands in no file table: nobody can be named. With no filter it must be told all the same.
+    let tracer = Tracer::start(&[]);
+    drop(listener);
+    drop(stream);
+    tracer.wait_for_events(namespace.netns, "close", 2);
+    let log = tracer.stop();
+    let close = log.event(namespace.netns, "close", server, client);
+    assert!(close.get("process").is_none(), "{close}");
+    assert_eq!(log.stop()["filtered"], 0);
+}

@@ -139,7 +139,8 @@ fn read(stdout: ChildStdout, lines: &Lines) {
     for line in BufReader::new(stdout).lines() {
         let line = line.expect("UTF-8");
         let Ok(mut written) = lines.written.lock() else { return };
-        let netns = after(&line, "\"netns\":", ',').and_then(|netns| netns.parse().ok());
+        let netns =
+            after(&line, "\"netns\":", ',').and_then(|n| n.trim_end_matches('}').parse().ok());
         if let (Some(netns), Some(kind)) = (netns, after(&line, "\"event\":\"", '"')) {
             *written.counts.entry((netns, kind.to_owned())).or_default() += 1;
         }
