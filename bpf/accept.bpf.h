@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The lowest rung of the accept ladder: the exits of the accept system calls.
+ * Accepting, on the lowest rung of its ladder: the exits of the accept system calls, and for an accept
+ * that is none (io_uring) the first read or write.
  *
- * All they tell is a descriptor. The way from there to the socket is walked through the task's file
- * table; what comes out is a plain address, which the socket storage helpers do not take. So what must
- * pass between this and the connection's state travels in two small tables keyed by that address.
+ * All that an exit tells is a descriptor. The way from there to the socket is walked through the task's
+ * file table; what comes out is a plain address, which the socket storage helpers do not take. So what must
+ * pass between this and the connection's state travels in small tables keyed by that address.
  */
 #ifndef CONNLEDGER_ACCEPT_BPF_H
 #define CONNLEDGER_ACCEPT_BPF_H
@@ -29,12 +30,14 @@ struct {
 struct acceptor {
 	struct cl_owner owner;
 	__u64 cookie; /* of the socket, whose address may be another's by now; 0 if it had none */
+	__u64 accepted_ns; /* 0 if the accept has been told */
 };
 
 /*
- * Accepted by another process or thread than the listener's owner, which the socket's state does not
- * know yet: it adopts the entry at its next transition and deletes it; else it goes with the socket. When it is full,
- * a close is attributed to the listener's owner.
+ * Accepted by another process or thread than the listener's owner, or before it was established (fast
+ * open), which the socket's state does not know yet. It adopts the entry at its next transition or at the
+ * first read or write, and deletes it; else it goes with the socket. When it is full, a close is
+ * attributed to the listener's owner.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -43,102 +46,211 @@ struct {
 	__type(value, struct acceptor);
 } acceptors SEC(".maps");
 
-static __always_inline void await_accept(struct sock *sk, const struct cl_owner *owner, __u64 now)
-{
-	struct waiting waiting = { .established_ns = now, .cookie = bpf_get_socket_cookie(sk) };
-	__u64 key = (__u64)sk;
+/*
+ * Connections whose beginning was not seen and has been told of since, by an open or by an accept: whoever
+ * enters one first tells it. They go with the socket. Sized before load by what is open.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, __u8);
+} told SEC(".maps");
 
-	waiting.owner = *owner;
-	if (bpf_map_update_elem(&accept_queue, &key, &waiting, BPF_ANY))
-		count(accept_queue_full);
+static __always_inline bool is_first_to_tell(const struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+	__u8 yes = 1;
+	long err = bpf_map_update_elem(&told, &key, &yes, BPF_NOEXIST);
+
+	if (err && err != -EEXIST)
+		count(told_full);
+	return err != -EEXIST;
 }
 
-/* Hands the acceptor over to the connection's state, if it is somebody that it does not know. */
-static __always_inline bool adopt_acceptor(struct sock *sk, struct cl_owner *owner)
+/* The socket goes: nothing of it may be left to the next one at its address. */
+static __always_inline void forget_passive(const struct sock *sk)
 {
 	__u64 key = (__u64)sk;
+
+	bpf_map_delete_elem(&accept_queue, &key);
+	bpf_map_delete_elem(&acceptors, &key);
+	bpf_map_delete_elem(&told, &key);
+}
+
+static __always_inline void tell_accept(const struct cl_conn *conn, const struct cl_owner *owner,
+					__u64 established_ns, bool verdict, __u64 now)
+{
+	struct cl_accept *record;
+
+	if (!admit(CL_ACCEPT, verdict))
+		return;
+	record = reserve_event(struct cl_accept, CL_ACCEPT, now);
+	if (!record)
+		return;
+	record->conn = *conn;
+	record->owner = *owner;
+	record->established_ns = established_ns;
+	submit(record);
+}
+
+/* As tell_accept(), from the connection's own state. */
+static __noinline void tell_accept_of(struct sock *sk, struct connection *c, __u64 established_ns,
+				      __u64 now)
+{
+	struct cl_conn conn;
+
+	fill_conn_of(&conn, sk, c);
+	judge(c, &conn);
+	tell_accept(&conn, &c->owner, established_ns, c->verdict, now);
+}
+
+/* Takes the acceptor over into the connection's state, if there is one that it does not know. */
+static __noinline bool adopt_acceptor(struct sock *sk, struct connection *c)
+{
+	__u64 key = (__u64)sk, accepted_ns;
 	struct acceptor *acceptor = bpf_map_lookup_elem(&acceptors, &key);
-	bool mine;
 
 	if (!acceptor)
 		return false;
-	mine = !acceptor->cookie || acceptor->cookie == bpf_get_socket_cookie(sk);
-	if (mine)
-		*owner = acceptor->owner;
+	if (acceptor->cookie && acceptor->cookie != bpf_get_socket_cookie(sk)) {
+		bpf_map_delete_elem(&acceptors, &key);
+		return false;
+	}
+	c->owner = acceptor->owner;
+	c->accepted = 1;
+	accepted_ns = acceptor->accepted_ns;
 	bpf_map_delete_elem(&acceptors, &key);
-	return mine;
+	if (accepted_ns)
+		tell_accept_of(sk, c, c->established_ns, accepted_ns);
+	else
+		judge_socket(c, sk);
+	return true;
 }
 
-/* Whether nobody was seen to take it from the queue. */
-static __always_inline bool awaits_accept(struct sock *sk)
+/* Whether it is in the queue, as far as the system calls tell. */
+static __always_inline bool awaits_accept(const struct sock *sk)
 {
 	__u64 key = (__u64)sk;
 
 	return bpf_map_lookup_elem(&accept_queue, &key);
 }
 
-static __always_inline void forget_accept(struct sock *sk)
+static __always_inline void leave_queue(const struct sock *sk)
 {
 	__u64 key = (__u64)sk;
 
 	bpf_map_delete_elem(&accept_queue, &key);
-	bpf_map_delete_elem(&acceptors, &key);
 }
 
-/* The TCP socket behind one of the task's descriptors; NULL if it is something else. */
-static __always_inline struct sock *tcp_socket_of(struct task_struct *task, __u32 fd, bool *gone)
+static __always_inline void enter_queue(struct sock *sk, const struct connection *c)
 {
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **slots, *file = NULL;
-	struct socket *socket;
-	struct sock *sk;
-	__u16 family;
+	struct waiting waiting = { .established_ns = c->established_ns };
+	__u64 key = (__u64)sk;
 
-	if (fd < BPF_CORE_READ(table, max_fds)) {
-		slots = BPF_CORE_READ(table, fd);
-		bpf_probe_read_kernel(&file, sizeof(file), slots + fd);
-	}
-	if (!file) { /* another thread closed it before the call returned */
-		*gone = true;
-		return NULL;
-	}
-	socket = BPF_CORE_READ(file, private_data);
-	if (BPF_CORE_READ(socket, file) != file) { /* reused for something that is not a socket */
-		*gone = true;
-		return NULL;
-	}
-	sk = BPF_CORE_READ(socket, sk);
-	family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	if (family != AF_INET && family != AF_INET6)
-		return NULL;
-	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
-		return NULL;
-	return sk;
+	waiting.cookie = bpf_get_socket_cookie(sk);
+	waiting.owner = c->owner;
+	if (bpf_map_update_elem(&accept_queue, &key, &waiting, BPF_ANY))
+		count(accept_queue_full);
 }
 
-/* As fill_conn(), for a socket that is known by its address only. */
-static __always_inline void read_conn(struct cl_conn *conn, const struct sock *sk, __u64 cookie)
+/* A child becomes ESTABLISHED, in any context: it is its listener's until somebody accepts it. */
+static __always_inline void passive_established(struct sock *sk, struct connection *c, __u64 now)
 {
-	const struct sock_common *common = &sk->__sk_common;
+	if (c->owner.attribution != CL_UNATTRIBUTED)
+		c->owner.attribution = CL_BY_LISTENER;
+	c->begun_ns = 0;
+	c->established_ns = now;
+	c->generation = 0;
+	c->opened_by = CL_SIDE_REMOTE;
+	c->first_fin = CL_SIDE_UNKNOWN;
+	c->accepted = 0;
+	c->listed = 0;
+	c->had_process = 0;
+	c->syn_counted = 0;
+	c->bytes_in_syn = 0;
+	c->fin_uncounted = 0;
+	judge_socket(c, sk);
+	c->cookie = 0;
+	if (c->protocol == CL_MPTCP_SUBFLOW)
+		bpf_get_socket_cookie(sk); /* gives it one, for the connection that it is the first of */
+	if (c->protocol == CL_MPTCP_SUBFLOW || config.accept_rung != CL_ACCEPT_SYSCALL)
+		return;
+	/* with fast open it may have been accepted before */
+	if (!adopt_acceptor(sk, c))
+		enter_queue(sk, c);
+}
 
-	conn->cookie = cookie;
-	conn->generation = 0;
-	conn->netns = BPF_CORE_READ(common, skc_net.net, ns.inum);
-	__builtin_memset(conn->local_ip, 0, sizeof(conn->local_ip));
-	__builtin_memset(conn->remote_ip, 0, sizeof(conn->remote_ip));
-	conn->family = BPF_CORE_READ(common, skc_family);
-	if (conn->family == AF_INET6) {
-		BPF_CORE_READ_INTO(&conn->local_ip, common, skc_v6_rcv_saddr);
-		BPF_CORE_READ_INTO(&conn->remote_ip, common, skc_v6_daddr);
-	} else {
-		*(__u32 *)conn->local_ip = BPF_CORE_READ(common, skc_rcv_saddr);
-		*(__u32 *)conn->remote_ip = BPF_CORE_READ(common, skc_daddr);
+/*
+ * A child leaves SYN_RECV in another way than by being established. With fast open it may have been accepted
+ * before, and then it was a connection; otherwise it was none.
+ */
+static __always_inline bool fast_opened(struct sock *sk, struct connection *c, __u64 now)
+{
+	__u64 key = (__u64)sk;
+	struct acceptor *acceptor;
+
+	if (c->protocol == CL_MPTCP_SUBFLOW || config.accept_rung != CL_ACCEPT_SYSCALL)
+		return false;
+	acceptor = bpf_map_lookup_elem(&acceptors, &key);
+	if (!acceptor)
+		return false;
+	passive_established(sk, c, acceptor->accepted_ns ?: now);
+	return true;
+}
+
+/*
+ * By now, if ever, it must be known who accepted it. An accept(2) that is about to return has put the
+ * socket into its process's hands and has not been told: so a connection that has a process and is still in
+ * the queue was accepted unseen only if its process is already at work with it.
+ */
+static __always_inline void settle_owner(struct sock *sk, struct connection *c, bool at_work, __u64 now)
+{
+	if (c->opened_by == CL_SIDE_LOCAL || c->accepted || c->protocol == CL_MPTCP_SUBFLOW ||
+	    config.accept_rung != CL_ACCEPT_SYSCALL)
+		return;
+	if (adopt_acceptor(sk, c) || c->opened_by != CL_SIDE_REMOTE)
+		return;
+	if (!sk->sk_socket) /* no process has it */
+		return;
+	c->had_process = 1;
+	if (!awaits_accept(sk)) {
+		/* taken from the queue, and by nobody but its listener's owner */
+		if (c->owner.attribution == CL_BY_LISTENER)
+			c->owner.attribution = CL_BY_ACCEPT;
+		c->accepted = 1;
+	} else if (at_work) {
+		leave_queue(sk);
+		c->accepted = 1;
+		tell_accept_of(sk, c, c->established_ns, now);
 	}
-	conn->local_port = BPF_CORE_READ((const struct inet_sock *)sk, inet_sport);
-	conn->remote_port = BPF_CORE_READ(common, skc_dport);
-	conn->scope_id = BPF_CORE_READ(common, skc_bound_dev_if);
-	conn->opened_by = CL_SIDE_REMOTE;
-	__builtin_memset(conn->pad, 0, sizeof(conn->pad));
+}
+
+/* The socket is freed. If it had a process that nobody saw accept, then that was so all the same. */
+static __always_inline void settle_last(struct sock *sk, struct connection *c, __u64 now)
+{
+	if (!c->accepted && c->had_process && awaits_accept(sk))
+		tell_accept_of(sk, c, c->established_ns, now);
+}
+
+/* The current task reads or writes. It is who accepted, if nobody was seen to. */
+static __always_inline void used(struct sock *sk)
+{
+	struct task_struct *task;
+	struct connection *c;
+
+	if (sk->sk_protocol != IPPROTO_TCP && sk->sk_protocol != IPPROTO_MPTCP)
+		return;
+	c = bpf_sk_storage_get(&connections, sk, NULL, 0);
+	if (!c || c->accepted || c->opened_by != CL_SIDE_REMOTE || c->protocol == CL_MPTCP_SUBFLOW)
+		return;
+	if (awaits_accept(sk)) {
+		task = bpf_get_current_task_btf();
+		identify(&c->owner, task, CL_BY_IO);
+		announce(&c->owner, task);
+	}
+	settle_owner(sk, c, true, bpf_ktime_get_boot_ns());
 }
 
 static __always_inline void accept_returned(long fd)
@@ -148,22 +260,24 @@ static __always_inline void accept_returned(long fd)
 	bool gone = false, taken_by_owner = false, verdict;
 	struct acceptor acceptor = {};
 	__u64 established_ns = 0, key;
-	struct cl_accept *record;
 	struct waiting *waiting;
+	struct socket *socket;
+	struct cl_conn conn;
 	struct sock *sk;
 	__u8 state;
 
 	if (fd < 0)
 		return;
-	sk = tcp_socket_of(task, fd, &gone);
+	socket = tcp_socket_of(task, fd, &gone);
 	if (gone && asked_for(CL_ACCEPT)) {
 		count(observed[CL_ACCEPT]);
 		count(descriptor_gone);
 	}
-	if (!sk)
+	if (!socket)
 		return;
-
+	sk = BPF_CORE_READ(socket, sk);
 	identify(&acceptor.owner, task, CL_BY_ACCEPT);
+	announce(&acceptor.owner, task);
 	key = (__u64)sk;
 	waiting = bpf_map_lookup_elem(&accept_queue, &key);
 	if (waiting) {
@@ -180,22 +294,27 @@ static __always_inline void accept_returned(long fd)
 	 * state is read then. From a socket that is CLOSE already it learns nothing any more.
 	 */
 	state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	if (state != TCP_CLOSE && (state != TCP_ESTABLISHED || !taken_by_owner) &&
-	    bpf_map_update_elem(&acceptors, &key, &acceptor, BPF_ANY))
+	if (state == TCP_SYN_RECV) {
+		/* Fast open. It has no cookie yet; told when it is established, or over. */
+		acceptor.accepted_ns = now;
+		if (!bpf_map_update_elem(&acceptors, &key, &acceptor, BPF_ANY))
+			return;
 		count(acceptors_full);
-
-	verdict = family_admits(sk) && owner_admits(&acceptor.owner);
-	if (verdict)
-		announce(&acceptor.owner, task);
-	if (!admit(CL_ACCEPT, verdict))
+	} else if (state != TCP_CLOSE && (state != TCP_ESTABLISHED || !taken_by_owner)) {
+		if (bpf_map_update_elem(&acceptors, &key, &acceptor, BPF_ANY))
+			count(acceptors_full);
+	}
+	read_conn(&conn, sk);
+	/*
+	 * It was established before tracing began, and may have been listed as open. MPTCP forgets what is
+	 * CLOSE, so that nothing may be remembered about it here.
+	 */
+	if (!waiting && !(conn.protocol == CL_MPTCP && state == TCP_CLOSE) && !is_first_to_tell(sk))
 		return;
-	record = reserve_event(struct cl_accept, CL_ACCEPT, now);
-	if (!record)
-		return;
-	read_conn(&record->conn, sk, acceptor.cookie);
-	record->owner = acceptor.owner;
-	record->established_ns = established_ns;
-	submit(record);
+	conn.cookie = conn.protocol == CL_MPTCP ? first_subflow_cookie(sk) : acceptor.cookie;
+	conn.opened_by = CL_SIDE_REMOTE;
+	verdict = owner_admits(&acceptor.owner) && ends_admit(&conn);
+	tell_accept(&conn, &acceptor.owner, established_ns, verdict, now);
 }
 
 #endif

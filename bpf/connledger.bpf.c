@@ -7,8 +7,15 @@
  *   emit.bpf.h         counting, the ring buffer, waking the consumer
  *   filter.bpf.h       which connections are wanted
  *   identity.bpf.h     who is calling
- *   accept.bpf.h       who accepted, on the lowest rung
- *   connection.bpf.h   a connection's state and what its transitions mean
+ *   socket.bpf.h       what a socket tells of its connection
+ *   state.bpf.h        what is kept about a connection
+ *   connect.bpf.h      connecting
+ *   accept.bpf.h       accepting, on the lowest rung
+ *   close.bpf.h        closing
+ *   listen.bpf.h       listening
+ *   listing.bpf.h      what is open at start
+ *   transition.bpf.h   what a change of a socket's state means
+ *   segment.bpf.h      retransmissions and resets
  */
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
@@ -16,16 +23,19 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_tracing.h>
 
-typedef _Bool bool;
-#define true 1
-#define false 0
-
 #include "record.h"
 #include "emit.bpf.h"
 #include "filter.bpf.h"
 #include "identity.bpf.h"
+#include "socket.bpf.h"
+#include "state.bpf.h"
+#include "connect.bpf.h"
 #include "accept.bpf.h"
-#include "connection.bpf.h"
+#include "close.bpf.h"
+#include "listen.bpf.h"
+#include "listing.bpf.h"
+#include "transition.bpf.h"
+#include "segment.bpf.h"
 
 /*
  * Never read. It makes the types that go over the wire part of the object's type information, from which
@@ -35,10 +45,18 @@ const volatile struct cl_wire_types {
 	struct cl_connect connect;
 	struct cl_accept accept;
 	struct cl_close close;
+	struct cl_open open;
+	struct cl_listen listen;
+	struct cl_retransmit retransmit;
+	struct cl_reset reset;
 	struct cl_process process;
+	struct cl_network network;
 	enum cl_kind kind;
 	enum cl_attribution attribution;
 	enum cl_side side;
+	enum cl_protocol protocol;
+	enum cl_unknown unknown;
+	enum cl_figures figures;
 	enum cl_filter filter;
 	enum cl_filter_entry filter_entry;
 	enum cl_accept_rung accept_rung;
@@ -48,21 +66,29 @@ const volatile struct cl_wire_types {
 /*
  * void inet_sk_state_store → trace_inet_sock_set_state(const struct sock *sk, int oldstate, int newstate)
  *
- * Every change of state of every TCP socket, since 4.16. The socket is a trusted pointer, and calls that
- * begin something run in the caller's context, however they call (also fast open and io_uring).
+ * Every change of state of every TCP socket, since 4.16, before it is stored. The socket is a trusted
+ * pointer, and calls that begin something run in the caller's context, however they call (also fast open
+ * and io_uring).
  */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int new_state)
 {
 	struct connection *c;
+	__u8 protocol;
 
-	if (sk->sk_protocol != IPPROTO_TCP || !tells_something(old_state, new_state))
+	if (!tells_something(old_state, new_state) || !protocol_of(sk, &protocol))
 		return 0;
 	c = bpf_sk_storage_get(&connections, sk, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (c) /* otherwise the second program tries again, and copes */
-		handle_transition(sk, c, old_state, new_state);
+		handle_transition(sk, c, protocol, old_state, new_state);
 	return 0;
 }
+
+/*
+ * Where the second program works, so that it need not be verified for two kinds of memory. A slot each CPU
+ * is enough: a program does not run twice on one.
+ */
+struct connection recovering[CL_MAX_CPUS] = {};
 
 /*
  * The same tracepoint once more, attached after the first. The kernel skips a program that is already
@@ -72,9 +98,10 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int new_state)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state_missed, struct sock *sk, int old_state, int new_state)
 {
-	struct connection unknown = {}, *c;
+	struct connection *c, *work = &recovering[bpf_get_smp_processor_id() & (CL_MAX_CPUS - 1)];
+	__u8 protocol;
 
-	if (sk->sk_protocol != IPPROTO_TCP || !tells_something(old_state, new_state))
+	if (!tells_something(old_state, new_state) || !protocol_of(sk, &protocol))
 		return 0;
 	c = bpf_sk_storage_get(&connections, sk, NULL, 0);
 	if (c && c->tcp_state == new_state)
@@ -83,12 +110,14 @@ int BPF_PROG(inet_sock_set_state_missed, struct sock *sk, int old_state, int new
 		c = bpf_sk_storage_get(&connections, sk, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (c) {
 		count(recovered);
-		handle_transition(sk, c, old_state, new_state);
+		*work = *c;
 	} else { /* no memory for the state: the event is told, without what only the state knows */
 		count(storage_failed);
-		unknown.verdict = family_admits(sk) && owner_admits(&unknown.owner);
-		handle_transition(sk, &unknown, old_state, new_state);
+		__builtin_memset(work, 0, sizeof(*work));
 	}
+	handle_transition(sk, work, protocol, old_state, new_state);
+	if (c)
+		*c = *work;
 	return 0;
 }
 
@@ -103,8 +132,27 @@ int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 
 	if (c)
 		count_unfinished(c);
-	if (config.accept_rung == CL_ACCEPT_SYSCALL && (!c || c->opened_by != CL_SIDE_LOCAL))
-		forget_accept(sk);
+	if (config.accept_rung == CL_ACCEPT_SYSCALL &&
+	    (!c || c->opened_by != CL_SIDE_LOCAL || c->listed)) {
+		if (c)
+			settle_last(sk, c, bpf_ktime_get_boot_ns());
+		forget_passive(sk);
+	}
+	return 0;
+}
+
+/* connect(2): what only the call knows. Not reached by fast open and io_uring. */
+SEC("tracepoint/syscalls/sys_enter_connect")
+int sys_enter_connect(struct trace_event_raw_sys_enter *ctx)
+{
+	connect_called(ctx->args[0], ctx->args[1], ctx->args[2]);
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_exit_connect")
+int sys_exit_connect(struct trace_event_raw_sys_exit *ctx)
+{
+	connect_returned(ctx->ret);
 	return 0;
 }
 
@@ -124,37 +172,94 @@ int sys_exit_accept4(struct trace_event_raw_sys_exit *ctx)
 }
 
 /*
- * Every open file of every task, run once after the hooks are attached: gives each socket that was there
- * before an owner, listeners above all, whose children inherit it.
+ * trace_sock_send_length(struct sock *sk, int ret, int flags) and trace_sock_recv_length(…), since 6.3: a
+ * process has written to a socket or read from it, by whatever call. With the lowest rung only: it tells
+ * who accepted by other ways than accept(2).
+ */
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(sock_send_length, struct sock *sk)
+{
+	used(sk);
+	return 0;
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(sock_recv_length, struct sock *sk)
+{
+	used(sk);
+	return 0;
+}
+
+/* trace_tcp_retransmit_skb(const struct sock *sk, const struct sk_buff *skb, …), since 4.16. */
+SEC("tp_btf/tcp_retransmit_skb")
+int BPF_PROG(tcp_retransmit_skb, struct sock *sk)
+{
+	struct subject subject;
+
+	if (fill_subject(&subject, sk))
+		tell_retransmit(&subject, sk->__sk_common.skc_state);
+	return 0;
+}
+
+/* trace_tcp_retransmit_synack(const struct sock *sk, const struct request_sock *req), since 4.16. */
+SEC("tp_btf/tcp_retransmit_synack")
+int BPF_PROG(tcp_retransmit_synack, struct sock *sk, struct request_sock *request)
+{
+	synack_sent_again(sk, request);
+	return 0;
+}
+
+/*
+ * trace_tcp_send_reset(const struct sock *sk, const struct sk_buff *skb, …), since 4.16. The socket may be
+ * missing, and stand for less than one; of old kernels it never is (a closed port is not told).
+ */
+SEC("tp_btf/tcp_send_reset")
+int BPF_PROG(tcp_send_reset, struct sock *sk, struct sk_buff *skb)
+{
+	struct subject subject = {};
+
+	if (sk && is_whole(sk)) {
+		if (fill_subject(&subject, sk) && fill_stranger(&subject, sk, skb))
+			tell_reset(&subject, sk->__sk_common.skc_state, true);
+	} else if (sk) {
+		read_common(&subject.conn, &sk->__sk_common);
+		subject.wanted = owner_admits(&subject.owner) && ends_admit(&subject.conn);
+		tell_reset(&subject, sk->__sk_common.skc_state, true);
+	} else if (skb) {
+		reset_without_socket(skb);
+	}
+	return 0;
+}
+
+/* trace_tcp_receive_reset(struct sock *sk), since 4.16: before it has an effect. */
+SEC("tp_btf/tcp_receive_reset")
+int BPF_PROG(tcp_receive_reset, struct sock *sk)
+{
+	struct subject subject;
+
+	if (fill_subject(&subject, sk))
+		tell_reset(&subject, sk->__sk_common.skc_state, false);
+	return 0;
+}
+
+/*
+ * Every open file of every task, run once after the hooks are attached. It prints a byte for each open that
+ * is told, so that the reader gets a turn before they fill the ring.
  */
 SEC("iter/task_file")
-int seed_owners(struct bpf_iter__task_file *ctx)
+int list_open(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
-	struct connection *c;
 	struct socket *socket;
-	struct sock *sk;
 
+	/* whoever reads this is the tracer, whose own connections are not told */
+	shared.self = bpf_get_current_pid_tgid() >> 32;
 	if (!task || !file)
 		return 0;
 	socket = bpf_sock_from_file(file);
-	if (!socket)
-		return 0;
-	sk = socket->sk;
-	if (!sk)
-		return 0;
-	if (sk->__sk_common.skc_family != AF_INET && sk->__sk_common.skc_family != AF_INET6)
-		return 0;
-	if (sk->sk_protocol != IPPROTO_TCP || sk->__sk_common.skc_state == TCP_CLOSE)
-		return 0;
-	c = bpf_sk_storage_get(&connections, sk, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!c) {
-		count(storage_failed);
-		return 0;
-	}
-	if (c->owner.attribution == CL_UNATTRIBUTED)
-		held_at_start(sk, c, task);
+	if (socket && socket->sk && list_socket(socket->sk, task))
+		bpf_seq_write(ctx->meta->seq, "", 1);
 	return 0;
 }
 

@@ -19,8 +19,8 @@ struct {
 	__type(value, struct announcement);
 } announcements SEC(".maps");
 
-static __always_inline void identify(struct cl_owner *owner, struct task_struct *task,
-				     enum cl_attribution attribution)
+static __noinline void identify(struct cl_owner *owner, struct task_struct *task,
+				enum cl_attribution attribution)
 {
 	struct task_struct *leader = task->group_leader;
 	/* A worker of io_uring acts for its process but has a name of its own. */
@@ -36,6 +36,7 @@ static __always_inline void identify(struct cl_owner *owner, struct task_struct 
 	bpf_probe_read_kernel(owner->comm, sizeof(owner->comm), &named->comm);
 	owner->attribution = attribution;
 	__builtin_memset(owner->pad, 0, sizeof(owner->pad));
+	owner->admitted = process_admits(owner, task);
 }
 
 /* Whether both are the same caller in every respect that an event tells. */
@@ -49,10 +50,11 @@ static __always_inline bool same_owner(const struct cl_owner *a, const struct cl
 }
 
 /*
- * Sends the description of the task's process image, unless user space has it already. It must precede
- * the image's first event in the ring. The mark is set only when the description was really sent.
+ * Sends the description of the task's process image, unless user space has it already, or a filter
+ * refuses the process. It must precede the image's first event in the ring. The mark is set only when the
+ * description was really sent.
  */
-static __always_inline void announce(const struct cl_owner *owner, struct task_struct *task)
+static __noinline void announce(const struct cl_owner *owner, struct task_struct *task)
 {
 	struct task_struct *leader = task->group_leader;
 	struct task_struct *parent = leader->real_parent;
@@ -60,6 +62,8 @@ static __always_inline void announce(const struct cl_owner *owner, struct task_s
 	struct announcement *last;
 	struct cl_process *record;
 
+	if (!owner->admitted)
+		return;
 	last = bpf_task_storage_get(&announcements, leader, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!last)
 		count(storage_failed); /* without the mark it is sent each time: dearer, but true */

@@ -21,11 +21,16 @@ typedef __u32 __be32;
 typedef __u64 __be64;
 typedef __u32 __wsum;
 
+typedef _Bool bool;
+#define true 1
+#define false 0
+
 #define NULL ((void *)0)
 
 /* include/uapi/linux/bpf.h */
 enum {
 	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_LPM_TRIE = 11,
 	BPF_MAP_TYPE_SK_STORAGE = 24,
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_MAP_TYPE_TASK_STORAGE = 29,
@@ -33,6 +38,7 @@ enum {
 
 enum {
 	BPF_ANY = 0,
+	BPF_NOEXIST = 1,
 	BPF_F_NO_PREALLOC = 1U << 0,
 	BPF_F_CLONE = 1U << 9,
 	BPF_LOCAL_STORAGE_GET_F_CREATE = 1U << 0,
@@ -54,14 +60,41 @@ enum {
 	TCP_LAST_ACK = 9,
 	TCP_LISTEN = 10,
 	TCP_CLOSING = 11,
+	TCP_NEW_SYN_RECV = 12,
 };
 
 enum {
 	AF_INET = 2,
 	AF_INET6 = 10,
+	SOCK_STREAM = 1,
 	IPPROTO_TCP = 6,
-	SOCK_DONE = 1,       /* include/net/sock.h, enum sock_flags: the peer's FIN was received */
+	IPPROTO_MPTCP = 262,
+	SOCK_DEAD = 0,       /* include/net/sock.h, enum sock_flags: no process has it any more */
+	SOCK_DONE = 1,       /* the peer's FIN was received */
+	RCV_SHUTDOWN = 1,    /* include/net/sock.h: the process reads no more */
 	PF_IO_WORKER = 0x10, /* include/linux/sched.h: a thread made by io_uring, comm iou-… */
+	PF_KTHREAD = 0x00200000, /* include/linux/sched.h: a thread of the kernel's own */
+	ETH_P_IP = 0x0800,       /* include/uapi/linux/if_ether.h */
+	ETH_P_IPV6 = 0x86DD,
+};
+
+/* include/uapi/linux/net.h */
+typedef enum {
+	SS_UNCONNECTED = 1,
+} socket_state;
+
+/* include/uapi/asm-generic/errno*.h, include/linux/errno.h */
+enum {
+	EINTR = 4,
+	EFAULT = 14,
+	EEXIST = 17,
+	EADDRNOTAVAIL = 99,
+	ECONNRESET = 104,
+	EISCONN = 106,
+	EALREADY = 114,
+	EINPROGRESS = 115,
+	ERESTARTSYS = 512, /* this and the next four: the call is begun again, or returns EINTR */
+	ERESTART_RESTARTBLOCK = 516,
 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -92,6 +125,7 @@ struct sock_common {
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
 	__be16 skc_dport;
+	__u16 skc_num;
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
 	int skc_bound_dev_if;
@@ -106,7 +140,10 @@ struct sock {
 	struct sock_common __sk_common;
 	struct socket *sk_socket;
 	int sk_err;
+	__u16 sk_type;
 	__u16 sk_protocol;
+	__u8 sk_shutdown;
+	__u32 sk_max_ack_backlog;
 };
 
 struct inet_sock {
@@ -116,20 +153,61 @@ struct inet_sock {
 
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
+	void *icsk_ulp_data;
+};
+
+/* net/mptcp/protocol.h */
+struct mptcp_subflow_context {
+	struct sock *conn; /* the connection that it carries */
 };
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	__u64 bytes_sent;
 	__u64 bytes_retrans;
+	__u64 bytes_acked;
 	__u64 bytes_received;
+	__u32 snd_una;
+	__u32 snd_nxt;
+	__u32 write_seq;
 	__u32 segs_in;
 	__u32 segs_out;
+	__u32 data_segs_out;
+	__u32 data_segs_in;
 	__u32 srtt_us;
 	__u32 total_retrans;
+	int linger2;
+	bool is_mptcp; /* with CONFIG_MPTCP only */
+};
+
+/* net/mptcp/protocol.h; the counters since 6.5 */
+struct mptcp_sock {
+	struct inet_connection_sock sk;
+	__u64 bytes_sent;
+	__u64 bytes_retrans;
+	__u64 bytes_received;
+	struct sock *first;
+};
+
+/* A handshake under way: the same beginning as a sock. */
+struct request_sock {
+	struct sock_common __req_common;
+};
+
+struct net_device {
+	possible_net_t nd_net;
+};
+
+struct sk_buff {
+	struct net_device *dev;
+	unsigned char *head;
+	__u16 transport_header;
+	__u16 network_header;
+	__be16 protocol;
 };
 
 struct socket {
+	socket_state state;
 	struct file *file;
 	struct sock *sk;
 };
@@ -151,7 +229,15 @@ struct kernfs_node {
 	__u64 id;
 };
 
+struct cgroup;
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+	struct cgroup_subsys_state *parent;
+};
+
 struct cgroup {
+	struct cgroup_subsys_state self;
 	struct kernfs_node *kn;
 };
 
@@ -186,7 +272,11 @@ struct task_struct {
 	__u32 self_exec_id;
 };
 
-struct bpf_iter_meta;
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
 
 struct bpf_iter__task_file {
 	struct bpf_iter_meta *meta;
@@ -195,9 +285,15 @@ struct bpf_iter__task_file {
 	struct file *file;
 };
 
-/* /sys/kernel/tracing/events/syscalls/sys_exit_*: the same for every system call */
+/* /sys/kernel/tracing/events/syscalls/sys_enter_*, sys_exit_*: the same for every system call */
 struct trace_entry {
 	int pid;
+};
+
+struct trace_event_raw_sys_enter {
+	struct trace_entry ent;
+	long id;
+	unsigned long args[6];
 };
 
 struct trace_event_raw_sys_exit {

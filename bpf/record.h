@@ -18,7 +18,11 @@ enum cl_kind {
 	CL_CONNECT = 0,
 	CL_ACCEPT = 1,
 	CL_CLOSE = 2,
-	CL_EVENT_KINDS = 8, /* room for listen, open, retransmit, reset */
+	CL_OPEN = 3,
+	CL_LISTEN = 4,
+	CL_RETRANSMIT = 5,
+	CL_RESET = 6,
+	CL_EVENT_KINDS = 8, /* room for one more */
 	CL_PROCESS = 64,    /* not an event: describes a process image, ahead of its first event */
 };
 
@@ -29,6 +33,19 @@ enum cl_attribution {
 	CL_BY_ACCEPT = 2,   /* it accepted the connection */
 	CL_BY_LISTENER = 3, /* it owns the listening socket; nobody accepted yet */
 	CL_BY_HOLDER = 4,   /* it held the socket when tracing began */
+	CL_BY_IO = 5,       /* accepted unseen; it was the first to read or write */
+};
+
+enum cl_protocol {
+	CL_TCP = 0,
+	CL_MPTCP = 1,         /* the application's connection */
+	CL_MPTCP_SUBFLOW = 2, /* one of the TCP connections that carry it */
+};
+
+/* What is not known of a connection's ends. */
+enum cl_unknown {
+	CL_NO_LOCAL = 1,  /* the socket has no address yet */
+	CL_NO_REMOTE = 2, /* a listener, or nobody said a whole address */
 };
 
 /* An end of the connection, where it matters which of the two did something. */
@@ -56,7 +73,8 @@ struct cl_owner {
 	__u32 gid;
 	__u32 exec_id; /* counts the execs of this process: with pid and start_ns it names the image */
 	__u8 attribution; /* enum cl_attribution */
-	__u8 pad[3];
+	__u8 admitted;    /* the filters' verdict on it; for the kernel side only */
+	__u8 pad[2];
 };
 
 /* A connection: who it is and where it goes. */
@@ -71,7 +89,9 @@ struct cl_conn {
 	__u32 scope_id; /* interface index the socket is bound to; 0 if none */
 	__u8 family;    /* AF_INET (2) or AF_INET6 (10) */
 	__u8 opened_by; /* enum cl_side */
-	__u8 pad[6];
+	__u8 protocol;  /* enum cl_protocol */
+	__u8 unknown;   /* bits of enum cl_unknown */
+	__u8 pad[4];
 };
 
 /* A connect has ended, well or not. */
@@ -80,7 +100,7 @@ struct cl_connect {
 	struct cl_conn conn;
 	struct cl_owner owner;
 	__u64 begun_ns; /* when the SYN was about to be sent, CLOCK_BOOTTIME; 0 unknown */
-	__u32 error;    /* sk_err */
+	__u32 error;    /* what the call returned, or sk_err */
 	__u8 established;
 	__u8 pad[3];
 };
@@ -107,8 +127,53 @@ struct cl_close {
 	__u32 srtt_8us;    /* smoothed round trip time in eighths of a microsecond; 0 unknown */
 	__u32 error;       /* sk_err: how the kernel says that it ended; 0 if in order */
 	__u8 first_fin;    /* enum cl_side: who sent FIN first; unknown if nobody did */
-	__u8 aborted;      /* 1: the local end gave it up without a FIN of its own */
-	__u8 pad[2];
+	__u8 aborted;      /* 1: this end reset it */
+	__u8 known;        /* bits of enum cl_figures */
+	__u8 pad[1];
+};
+
+/* Which figures of a close are known. */
+enum cl_figures {
+	CL_BYTES = 1,
+	CL_SEGMENTS = 2, /* segments, retransmits, round trip time */
+};
+
+/* It was there when tracing began, a connection or a listener. */
+struct cl_open {
+	struct cl_header header;
+	struct cl_conn conn;
+	struct cl_owner owner;
+	__u8 state; /* include/net/tcp_states.h */
+	__u8 pad[7];
+};
+
+/* A socket begins or ends to listen. */
+struct cl_listen {
+	struct cl_header header;
+	struct cl_conn conn;
+	struct cl_owner owner;
+	__u32 backlog; /* as the kernel has limited it */
+	__u8 begins;
+	__u8 pad[3];
+};
+
+/* A segment was sent again. */
+struct cl_retransmit {
+	struct cl_header header;
+	struct cl_conn conn;
+	struct cl_owner owner;
+	__u8 state; /* include/net/tcp_states.h */
+	__u8 pad[7];
+};
+
+/* A RST was sent or received. */
+struct cl_reset {
+	struct cl_header header;
+	struct cl_conn conn;
+	struct cl_owner owner;
+	__u8 state; /* include/net/tcp_states.h; 0: there is no socket */
+	__u8 sent;
+	__u8 pad[6];
 };
 
 /* A process image: sent once, ahead of its first event, and joined to events in user space. */
@@ -137,6 +202,15 @@ enum cl_filter_entry {
 #define CL_IPV4 1
 #define CL_IPV6 2
 
+/* A set of ports: a bit each, set if the filter admits it. Bit 0 stands for an unknown one, too. */
+#define CL_PORT_WORDS 1024
+
+/* The key of a trie of networks: all addresses are IPv6 here, IPv4 as ::ffff:a.b.c.d. */
+struct cl_network {
+	__u32 prefix_length; /* bits */
+	__u8 ip[16];
+};
+
 /* How the tracer learns who accepted: the rungs of the accept ladder. */
 enum cl_accept_rung {
 	/* the exits of accept and accept4: the socket is found through its descriptor */
@@ -147,10 +221,19 @@ enum cl_accept_rung {
 
 /* Set before load, constant afterwards. */
 struct cl_config {
-	__u32 events;      /* bits (1 << enum cl_kind) */
-	__u32 families;    /* bits CL_IPV4, CL_IPV6 */
-	__u32 pids;        /* enum cl_filter */
-	__u32 uids;        /* enum cl_filter */
+	__u32 events;   /* bits (1 << enum cl_kind) */
+	__u32 families; /* bits CL_IPV4, CL_IPV6 */
+	__u32 pids;     /* enum cl_filter, as what follows */
+	__u32 uids;
+	__u32 comms;
+	__u32 cgroups;
+	__u32 namespaces;
+	__u32 local_networks;
+	__u32 remote_networks;
+	__u32 local_ports; /* 1: the set is to be looked at */
+	__u32 remote_ports;
+	__u32 judges_ends; /* 1: some filter looks at more than the process */
+	__u32 subflows;    /* 1: MPTCP's subflows are told too */
 	__u32 accept_rung; /* enum cl_accept_rung */
 	__u32 watermark;   /* bytes in the ring at which a dozing consumer is woken */
 };
@@ -165,11 +248,13 @@ enum cl_wake {
 	CL_WAKE_AT_ONCE = 2,      /* it sleeps with no timer: the next event wakes it */
 };
 
-/* Mapped by both sides, written by user space. */
+/* Mapped by both sides, written by user space if nothing else is said. */
 struct cl_shared {
 	__u32 wake;               /* enum cl_wake */
 	__u32 process_generation; /* an image announced under an older number is announced again */
-	__u8 pad[56];             /* alone on its cache line */
+	__u32 listing;            /* 1: what was open at start is being listed */
+	__u32 self;               /* process id of the tracer; written by the kernel side */
+	__u8 pad[48];             /* alone on its cache line */
 };
 
 /* What one CPU counted. Only ever grows; only that CPU writes (atomically: programs can nest). */
@@ -186,7 +271,8 @@ struct cl_counters {
 	__u64 acceptors_full; /* the acceptors' table was full: a close attributed to the listener */
 	__u64 process_ring_full; /* an image's description found no room; sent with its next event */
 	__u64 recovered;         /* transitions that only the second program saw */
-	__u64 pad[2];
+	__u64 told_full; /* the table of what was told was full: an open and an accept may be the same */
+	__u64 pad[1];
 };
 
 /* A power of two: CPUs beyond it share slots, which the atomic increments allow. */
@@ -198,7 +284,12 @@ _Static_assert(sizeof(struct cl_conn) == 64, "wire layout");
 _Static_assert(sizeof(struct cl_connect) == 152, "wire layout");
 _Static_assert(sizeof(struct cl_accept) == 144, "wire layout");
 _Static_assert(sizeof(struct cl_close) == 184, "wire layout");
+_Static_assert(sizeof(struct cl_open) == 144, "wire layout");
+_Static_assert(sizeof(struct cl_listen) == 144, "wire layout");
+_Static_assert(sizeof(struct cl_retransmit) == 144, "wire layout");
+_Static_assert(sizeof(struct cl_reset) == 144, "wire layout");
 _Static_assert(sizeof(struct cl_process) == 56, "wire layout");
+_Static_assert(sizeof(struct cl_network) == 20, "wire layout");
 _Static_assert(sizeof(struct cl_shared) == 64, "wire layout");
 _Static_assert(sizeof(struct cl_counters) == 320, "wire layout");
 

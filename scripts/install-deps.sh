@@ -45,6 +45,7 @@ need_build() {
 need_test() {
 	need jq jq program jq
 	need iproute2 iproute program ip
+	need nftables nftables program nft
 }
 
 need_lint() {

@@ -1,6 +1,8 @@
 //! The command line. It becomes a [`Config`] in one step; what is wrong is said with the option's name and
 //! the value.
 
+mod filters;
+
 use std::time::Duration;
 
 use clap::CommandFactory as _;
@@ -8,17 +10,16 @@ use clap::Parser;
 use clap::Subcommand;
 use clap::error::ErrorKind;
 
+use self::filters::FilterOptions;
+use self::filters::RULE;
 use crate::config::Config;
 use crate::config::Destination;
-use crate::config::Families;
-use crate::config::Filters;
-use crate::config::NumberList;
+use crate::config::KindList;
 use crate::config::Output;
 use crate::config::parse_duration;
 use crate::config::parse_ring_size;
 use crate::encode::Format;
 use crate::encode::SCHEMA_VERSION;
-use crate::event::Kind;
 
 const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
@@ -37,16 +38,12 @@ Examples:
   sudo connledger -f table -t                in columns, with the time
   sudo connledger -e connect -p 1479         what process 1479 connects to
   sudo connledger -u '!0' -6                 IPv6, by other users than root
+  sudo connledger --no-loopback --remote-port '!80,!443'
+  sudo connledger --cgroup /system.slice/nginx.service --remote-net 10.0.0.0/8
   sudo connledger | jq 'select(.outcome == \"refused\")'
   sudo connledger -n 100 >first-100.ndjson   the first hundred events";
 
 const EXIT_CODES: &str = "\
-Filters:
-  A connection is wanted if every filter that is given admits it. A list
-  admits what it names or, if it only excludes (!), what it does not name; an
-  exclusion outweighs an inclusion. A connection is judged once, when its
-  process becomes known, and its close follows the verdict.
-
 Exit codes:
   0    stopped by SIGINT, SIGTERM, -n or -d, or because nobody reads the output
   1    could not trace or could not write; stderr says what is missing
@@ -65,7 +62,7 @@ Records that are lost do not change the exit code: they stand in the output, as
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
     after_help = EXAMPLES,
-    after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"),
+    after_long_help = format!("{EXAMPLES}\n\n{RULE}\n\n{EXIT_CODES}"),
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -83,48 +80,26 @@ enum Command {
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags")]
 struct Options {
-    /// Kinds of events to write: connect, accept, close
+    /// Kinds of events to write: connect, accept, close, open, listen,
+    /// retransmit, reset, or all
     ///
-    /// `start`, `ready`, `loss`, `heartbeat` and `stop` are the ledger's own and are always written.
+    /// `open` tells of the connections that are there at start, and with `listen` of the listeners. `start`,
+    /// `ready`, `loss`, `heartbeat` and `stop` are the ledger's own and are always written.
     #[arg(
         short,
         long,
-        value_enum,
-        value_name = "KIND",
-        value_delimiter = ',',
-        default_value = "connect,accept,close",
-        hide_possible_values = true,
+        value_name = "KINDS",
+        default_value = "connect,accept,close,open",
         help_heading = "What to trace"
     )]
-    events: Vec<Kind>,
+    events: Vec<KindList>,
 
-    /// Only these processes; `!` excludes (a list: 1,2 or '!3')
-    #[arg(
-        short,
-        long,
-        value_name = "PID",
-        help_heading = "What to trace",
-        allow_hyphen_values = true
-    )]
-    pid: Vec<NumberList>,
-
-    /// Only processes of these user ids; `!` excludes
-    #[arg(
-        short,
-        long,
-        value_name = "UID",
-        help_heading = "What to trace",
-        allow_hyphen_values = true
-    )]
-    uid: Vec<NumberList>,
-
-    /// Only IPv4, also where an IPv6 socket speaks it
-    #[arg(short = '4', long, help_heading = "What to trace", conflicts_with = "ipv6")]
-    ipv4: bool,
-
-    /// Only IPv6
-    #[arg(short = '6', long, help_heading = "What to trace")]
-    ipv6: bool,
+    /// Tell the TCP connections within an MPTCP connection, too
+    ///
+    /// An MPTCP connection is told as the one connection that its application made or took. With this, its
+    /// subflows have records of their own besides.
+    #[arg(long, help_heading = "What to trace")]
+    mptcp_subflows: bool,
 
     /// Stop after N events
     #[arg(
@@ -139,6 +114,9 @@ struct Options {
     /// Stop after this long: 10s, 500ms, 2h
     #[arg(short, long, value_name = "TIME", value_parser = parse_duration, help_heading = "What to trace")]
     duration: Option<Duration>,
+
+    #[command(flatten)]
+    filters: FilterOptions,
 
     /// Where to write: stdout
     #[arg(short, long, value_name = "WHERE", default_value = "stdout", help_heading = "Output")]
@@ -225,16 +203,9 @@ impl Options {
             ));
         }
         Ok(Config {
-            events: without_doubles(self.events),
-            filters: Filters {
-                pids: merged(&self.pid),
-                uids: merged(&self.uid),
-                families: match (self.ipv4, self.ipv6) {
-                    (true, false) => Families::Ipv4,
-                    (false, true) => Families::Ipv6,
-                    _ => Families::Both,
-                },
-            },
+            events: KindList::merged(&self.events),
+            filters: self.filters.filters(),
+            mptcp_subflows: self.mptcp_subflows,
             outputs: outputs(&self.output, self.format, self.timestamp)?,
             max_events: self.max_events,
             duration: self.duration,
@@ -245,20 +216,6 @@ impl Options {
             verbose: self.verbose,
         })
     }
-}
-
-fn without_doubles(mut kinds: Vec<Kind>) -> Vec<Kind> {
-    kinds.sort_by_key(|&kind| kind as u8);
-    kinds.dedup();
-    kinds
-}
-
-fn merged(lists: &[NumberList]) -> NumberList {
-    let mut all = NumberList::default();
-    for list in lists {
-        all.extend(list);
-    }
-    all
 }
 
 fn outputs(

@@ -4,25 +4,25 @@
 //! Start: open the outputs, attach, `start`, find out what is open, drop all privileges, `ready`.
 //! Stop: detach, drain, balance the books, `stop`, close the queues, join.
 
+mod begin;
+mod end;
+
 use std::cell::RefCell;
 use std::io;
 use std::io::Write as _;
-use std::process;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use anyhow::bail;
 
+pub use self::begin::run;
 use crate::config::Config;
-use crate::host::Identity;
+use crate::config::Filters;
 use crate::ledger::Body;
 use crate::ledger::Ledger;
 use crate::ledger::Losses;
-use crate::ledger::Start;
-use crate::ledger::Stop;
 use crate::ledger::StopReason;
 use crate::outlet::BATCH;
 use crate::outlet::Batch;
@@ -32,90 +32,15 @@ use crate::outlet::Notice;
 use crate::outlet::Outlet;
 use crate::poll::Poller;
 use crate::poll::Wakeup;
-use crate::privileges;
 use crate::probe::Probe;
-use crate::probe::Settings;
 use crate::signals::Signals;
-use crate::sink;
 use crate::wire::shared::Wake;
 
-/// Time for the outputs to take what is left, once tracing has stopped.
-const LAST_WRITES: Duration = Duration::from_secs(5);
-
-/// Time for programs that are still running on other CPUs after they were detached.
-const LAST_EVENTS: Duration = Duration::from_millis(200);
+/// What the smallest record of the ring takes, with the kernel's header: struct cl_process.
+const SMALLEST_RECORD: usize = 64;
 
 /// A sleeping collector looks after the ring this often even if nothing wakes it.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
-
-/// Traces until something says stop.
-///
-/// # Errors
-/// If tracing cannot begin, or an output cannot be written to the end.
-pub fn run(config: &Config) -> anyhow::Result<()> {
-    let identity = Identity::read()?;
-    let signals = Signals::register().context("cannot handle signals")?;
-    let notice = Arc::new(Notice::new().context("cannot make an eventfd")?);
-    let mut poller = Poller::new().context("cannot make an epoll set")?;
-    poller.watch_signals(&signals)?;
-    poller.watch_outlets(&*notice)?;
-    // Outputs are opened before anything is loaded, but their threads start after: a tool that could
-    // not attach writes nothing.
-    let mut sinks = Vec::new();
-    for (index, output) in config.outputs.iter().enumerate() {
-        let sink = sink::open(&output.destination)
-            .with_context(|| format!("cannot open the output {}", output.destination))?;
-        if let Some(fd) = sink.hangup_fd() {
-            poller.watch_hangup(index, fd)?;
-        }
-        sinks.push((output, sink));
-    }
-
-    let intake = Rc::new(RefCell::new(Intake {
-        ledger: Ledger::new(config.max_events),
-        batch: Vec::with_capacity(BATCH + 1),
-    }));
-    let settings = Settings {
-        events: &config.events,
-        filters: &config.filters,
-        ring_size: config.ring_size,
-        verbose: config.verbose,
-    };
-    let taker = Rc::clone(&intake);
-    let probe = Probe::attach(&settings, move |bytes| {
-        // The collector holds no borrow while it drains.
-        if let Ok(mut intake) = taker.try_borrow_mut() {
-            intake.take(bytes);
-        }
-    })?;
-    poller.watch_ring(probe.wake_fd())?;
-
-    let mut outlets = Vec::new();
-    for (output, sink) in sinks {
-        let encoder = output.format.encoder(&identity, output.timestamps);
-        let name = output.destination.to_string();
-        outlets.push(Outlet::spawn(name, encoder, sink, Arc::clone(&notice))?);
-    }
-    let begun = Instant::now();
-    let mut collector = Collector {
-        config,
-        intake,
-        probe,
-        outlets,
-        pool: BatchPool::default(),
-        notice,
-        poller,
-        signals,
-        stop_at: config.duration.map(|duration| begun + duration),
-        heartbeat_at: config.heartbeat.map(|interval| begun + interval),
-        failures: Vec::new(),
-        losses_told: Losses::default(),
-        generation: crate::process::FIRST_GENERATION,
-    };
-    collector.begin(&identity)?;
-    let reason = collector.collect()?;
-    collector.end(reason)
-}
 
 /// Where the ring's records arrive.
 #[derive(Debug)]
@@ -139,12 +64,15 @@ enum Drained {
     Nothing,
     /// There was something; now there is nothing.
     Something,
+    /// As much was taken as the ring holds; there may be more.
+    Enough,
     /// An output has no room: the ring may hold more.
     Blocked,
 }
 
 struct Collector<'a> {
     config: &'a Config,
+    filters: Filters,
     intake: Rc<RefCell<Intake>>,
     probe: Probe<'static>,
     outlets: Vec<Outlet>,
@@ -162,29 +90,6 @@ struct Collector<'a> {
 }
 
 impl Collector<'_> {
-    fn begin(&mut self, identity: &Identity) -> anyhow::Result<()> {
-        let start = Start {
-            version: env!("CARGO_PKG_VERSION"),
-            commit: env!("CONNLEDGER_COMMIT"),
-            host_id: identity.host_id.clone(),
-            boot_id: identity.boot_id.clone(),
-            kernel: identity.kernel.clone(),
-            pid: process::id(),
-            events: self.config.events.clone(),
-            hooks: self.probe.hooks(),
-            filters: self.config.filters.given(),
-            ring_size: self.config.ring_size,
-        };
-        self.write_own(Body::Start(Box::new(start)));
-        self.probe.seed_owners()?;
-        // The owners' descriptions, and whatever has happened since the hooks are attached.
-        self.drain();
-        privileges::drop_all()?;
-        self.write_own(Body::Ready);
-        self.say(|| "tracing; Ctrl-C stops".to_owned());
-        Ok(())
-    }
-
     /// A record of the ledger's own, handed to the outlets at once.
     fn write_own(&mut self, body: Body) {
         {
@@ -202,22 +107,27 @@ impl Collector<'_> {
             if let Some(reason) = self.stop_reason() {
                 return Ok(reason);
             }
-            let woken = self.sleep(drained)?;
-            for wakeup in woken {
-                match wakeup {
-                    Wakeup::Outlet => self.notice.clear(),
-                    Wakeup::HangUp(index) => self.outlets[index].hang_up(),
-                    Wakeup::Ring | Wakeup::Signal => {}
-                }
-            }
-            self.bury_ended_outlets();
-            for outlet in &mut self.outlets {
-                outlet.retry();
-            }
+            self.wait(drained)?;
             drained = self.drain();
             self.beat();
             self.warn_of_losses();
         }
+    }
+
+    /// Sleeps until there is something to do, and sees to the outlets.
+    fn wait(&mut self, drained: Drained) -> anyhow::Result<()> {
+        for wakeup in self.sleep(drained)? {
+            match wakeup {
+                Wakeup::Outlet => self.notice.clear(),
+                Wakeup::HangUp(index) => self.outlets[index].hang_up(),
+                Wakeup::Ring | Wakeup::Signal => {}
+            }
+        }
+        self.bury_ended_outlets();
+        for outlet in &mut self.outlets {
+            outlet.retry();
+        }
+        Ok(())
     }
 
     /// Waits until there is something to do. After events, and for one interval, it looks again by
@@ -239,6 +149,7 @@ impl Collector<'_> {
                     LONGEST_SLEEP
                 }
             }
+            Drained::Enough => Duration::ZERO,
             Drained::Blocked => {
                 shared.request_wake(Wake::Never);
                 LONGEST_SLEEP
@@ -270,8 +181,10 @@ impl Collector<'_> {
         self.stop_at.is_some_and(|at| Instant::now() >= at).then_some(StopReason::Duration)
     }
 
-    /// Takes everything out of the ring, in batches, as long as the outlets have room.
+    /// Takes what is in the ring, in batches, as long as the outlets have room. Not more than the ring can
+    /// hold: whoever fills it as fast as it is drained must not keep us from everything else.
     fn drain(&mut self) -> Drained {
+        let most = self.config.ring_size as usize / SMALLEST_RECORD;
         let mut total = 0;
         self.intake.borrow_mut().ledger.follow_clock();
         loop {
@@ -281,14 +194,18 @@ impl Collector<'_> {
             let taken = self.probe.drain(BATCH);
             total += taken;
             self.tell_generation();
-            if taken < BATCH {
+            if taken < BATCH || total >= most {
                 break;
             }
             self.hand_over();
         }
         self.account();
         self.hand_over();
-        if total == 0 { Drained::Nothing } else { Drained::Something }
+        match total {
+            0 => Drained::Nothing,
+            _ if total >= most => Drained::Enough,
+            _ => Drained::Something,
+        }
     }
 
     /// Reads the counters; what is missing gets its numbers here.
@@ -359,82 +276,6 @@ impl Collector<'_> {
             if let Some(End::Failed(err)) = outlet.ended() {
                 self.failures.push(format!("cannot write to {}: {err}", outlet.name()));
             }
-        }
-    }
-
-    fn end(mut self, reason: StopReason) -> anyhow::Result<()> {
-        let deadline = Instant::now() + LAST_WRITES;
-        self.probe.detach();
-        let settled = self.drain_rest(deadline);
-        self.account_skipped();
-        let figures = {
-            let intake = &mut *self.intake.borrow_mut();
-            if settled {
-                intake.batch.extend(intake.ledger.declare_unaccounted());
-            }
-            let figures = intake.ledger.figures();
-            let stop = Stop { reason, figures: figures.clone() };
-            let entry = intake.ledger.own(Body::Stop(Box::new(stop)));
-            intake.batch.push(entry);
-            figures
-        };
-        self.flush(deadline);
-        self.share_out();
-        self.flush(deadline);
-        self.warn_of_losses();
-        self.bury_ended_outlets();
-        for outlet in &mut self.outlets {
-            if !outlet.is_open() && !outlet.is_full() {
-                continue;
-            }
-            match outlet.close(deadline) {
-                Some(End::Done | End::Closed) => {}
-                Some(End::Failed(err)) => {
-                    self.failures.push(format!("cannot write to {}: {err}", outlet.name()));
-                }
-                None => self.failures.push(format!(
-                    "{} did not take the last records within {} s",
-                    outlet.name(),
-                    LAST_WRITES.as_secs()
-                )),
-            }
-        }
-        if !self.failures.is_empty() {
-            bail!("{}", self.failures.join("; "));
-        }
-        self.say(|| {
-            format!(
-                "observed {} = written {} + lost {} + filtered {}",
-                figures.observed, figures.written, figures.lost, figures.filtered
-            )
-        });
-        Ok(())
-    }
-
-    /// Drains until nothing is on its way any more. The programs are detached, but may still be running.
-    /// False if an output did not take it in time.
-    fn drain_rest(&mut self, deadline: Instant) -> bool {
-        let settled = Instant::now() + LAST_EVENTS;
-        loop {
-            if self.drain() == Drained::Blocked {
-                self.flush(deadline);
-                if Instant::now() >= deadline {
-                    return false;
-                }
-                continue;
-            }
-            if self.intake.borrow().ledger.in_flight() == 0 || Instant::now() >= settled {
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    /// Waits until the outlets have taken what they hold.
-    fn flush(&mut self, deadline: Instant) {
-        for outlet in &mut self.outlets {
-            // What finds no room until the deadline is told when the outlet is closed.
-            let _ = outlet.flush(deadline);
         }
     }
 

@@ -1,6 +1,8 @@
 //! What happened: the events of connections, as they leave the kernel, free of its byte orders and
 //! layouts. What they become in a log is the encoders' business; what number they get, the ledger's.
 
+pub mod errno;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -8,7 +10,7 @@ use std::sync::Arc;
 pub const KINDS: usize = 8;
 
 /// A kind of event. The values are those of `enum cl_kind` in bpf/record.h.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum Kind {
@@ -18,11 +20,27 @@ pub enum Kind {
     Accept = 1,
     /// An established connection is over
     Close = 2,
+    /// A connection was there when tracing began
+    Open = 3,
+    /// A socket begins or ends to listen
+    Listen = 4,
+    /// A segment was sent again
+    Retransmit = 5,
+    /// A RST was sent or received
+    Reset = 6,
 }
 
 impl Kind {
     /// Every kind, in the order of the wire's numbers.
-    pub const ALL: [Self; 3] = [Self::Connect, Self::Accept, Self::Close];
+    pub const ALL: [Self; 7] = [
+        Self::Connect,
+        Self::Accept,
+        Self::Close,
+        Self::Open,
+        Self::Listen,
+        Self::Retransmit,
+        Self::Reset,
+    ];
 
     /// As it stands in a record's `event`.
     #[must_use]
@@ -31,11 +49,15 @@ impl Kind {
             Self::Connect => "connect",
             Self::Accept => "accept",
             Self::Close => "close",
+            Self::Open => "open",
+            Self::Listen => "listen",
+            Self::Retransmit => "retransmit",
+            Self::Reset => "reset",
         }
     }
 }
 
-/// One event of one connection.
+/// One event of one connection, or of a socket that listens.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// When it happened: nanoseconds of CLOCK_BOOTTIME.
@@ -67,6 +89,94 @@ pub enum Action {
     },
     /// It is over.
     Close(Close),
+    /// It was there when tracing began.
+    Open {
+        /// In this state; a listener too.
+        state: State,
+    },
+    /// The socket begins or ends to listen.
+    Listen {
+        /// It begins.
+        begins: bool,
+        /// Connections that may wait to be accepted, as the kernel has limited it; `None` for MPTCP,
+        /// where the kernel does not say at that moment.
+        backlog: Option<u32>,
+    },
+    /// A segment was sent again.
+    Retransmit {
+        /// In this state.
+        state: State,
+    },
+    /// A RST was sent or received.
+    Reset {
+        /// By whom it was sent.
+        by: Side,
+        /// In this state; `None` if there is no socket.
+        state: Option<State>,
+    },
+}
+
+impl Action {
+    /// Which kind of event it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Connect { .. } => Kind::Connect,
+            Self::Accept { .. } => Kind::Accept,
+            Self::Close(_) => Kind::Close,
+            Self::Open { .. } => Kind::Open,
+            Self::Listen { .. } => Kind::Listen,
+            Self::Retransmit { .. } => Kind::Retransmit,
+            Self::Reset { .. } => Kind::Reset,
+        }
+    }
+}
+
+/// The state of a TCP socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Both directions are open.
+    Established,
+    /// It connects.
+    SynSent,
+    /// It was asked for a connection.
+    SynRecv,
+    /// This side has sent FIN.
+    FinWait1,
+    /// This side has sent FIN, and the peer has seen it.
+    FinWait2,
+    /// Both have sent FIN; late segments are waited for.
+    TimeWait,
+    /// It is over.
+    Close,
+    /// The peer has sent FIN.
+    CloseWait,
+    /// The peer has sent FIN, then this side.
+    LastAck,
+    /// It listens.
+    Listen,
+    /// Both have sent FIN at the same time.
+    Closing,
+}
+
+impl State {
+    /// As it stands in a record.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Established => "established",
+            Self::SynSent => "syn_sent",
+            Self::SynRecv => "syn_recv",
+            Self::FinWait1 => "fin_wait1",
+            Self::FinWait2 => "fin_wait2",
+            Self::TimeWait => "time_wait",
+            Self::Close => "close",
+            Self::CloseWait => "close_wait",
+            Self::LastAck => "last_ack",
+            Self::Listen => "listen",
+            Self::Closing => "closing",
+        }
+    }
 }
 
 /// The figures of a connection's whole life.
@@ -74,22 +184,36 @@ pub enum Action {
 pub struct Close {
     /// From established to closed, nanoseconds.
     pub duration_ns: Option<u64>,
-    /// Bytes of the application, without what was sent again.
-    pub bytes_sent: u64,
-    /// Bytes of the application.
-    pub bytes_received: u64,
-    /// TCP segments, of every kind.
-    pub segments_sent: u32,
-    /// TCP segments, of every kind.
-    pub segments_received: u32,
-    /// Segments that were sent again.
-    pub retransmits: u32,
-    /// Smoothed round trip time, microseconds; `None` if never measured.
-    pub rtt_us: Option<u32>,
+    /// What the application sent and received; `None` if the kernel does not say.
+    pub bytes: Option<Bytes>,
+    /// What went over the wire; `None` for an MPTCP connection, which has several.
+    pub segments: Option<Segments>,
     /// Who ended it; `None` if the kernel side saw neither a FIN nor a cause.
     pub closed_by: Option<ClosedBy>,
     /// The kernel's error number; 0 if it ended in order.
     pub errno: u32,
+}
+
+/// Bytes of the application: without what was sent again, without SYN and FIN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytes {
+    /// By this side.
+    pub sent: u64,
+    /// From the peer.
+    pub received: u64,
+}
+
+/// TCP segments, of every kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segments {
+    /// By this side.
+    pub sent: u32,
+    /// From the peer.
+    pub received: u32,
+    /// Of those sent, again.
+    pub retransmits: u32,
+    /// Smoothed round trip time, microseconds; `None` if never measured.
+    pub rtt_us: Option<u32>,
 }
 
 /// How a handshake ended.
@@ -116,7 +240,8 @@ impl Outcome {
     #[must_use]
     pub const fn of_error(errno: u32) -> Self {
         match errno {
-            0 => Self::Aborted,
+            // By nobody, by the process (a disconnect), by an administrator (ss -K).
+            0 | errno::ECONNABORTED => Self::Aborted,
             errno::ECONNREFUSED => Self::Refused,
             errno::ETIMEDOUT => Self::TimedOut,
             errno::EHOSTUNREACH
@@ -144,14 +269,15 @@ impl Outcome {
     }
 }
 
-/// Who ended an established connection. A reset or a timeout outweighs a FIN that came before it.
+/// Who ended an established connection: the side whose FIN came first, or what ended it otherwise. A reset
+/// or a timeout outweighs a FIN that came before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClosedBy {
     /// This side sent the first FIN.
     Local,
     /// The peer sent the first FIN.
     Remote,
-    /// This side sent RST: linger 0, unread data, or an administrator.
+    /// This side sent RST: linger 0, unread data, data after its process had closed, or an administrator.
     LocalReset,
     /// The peer sent RST.
     RemoteReset,
@@ -200,24 +326,39 @@ pub struct Conn {
     pub cookie: Option<u64>,
     /// Counts the connections made one after another on one socket, from 0.
     pub generation: u32,
-    /// Inode number of the network namespace.
-    pub netns: u32,
-    /// This host's end.
-    pub local: Endpoint,
-    /// The peer's end.
-    pub remote: Endpoint,
+    /// Inode number of the network namespace; `None` if the kernel side could not tell.
+    pub netns: Option<u32>,
+    /// What carries it.
+    pub protocol: Protocol,
+    /// IPv6 on the wire; or, where no end is known, an IPv6 socket.
+    pub is_ipv6: bool,
+    /// This host's end; `None` if it got no address.
+    pub local: Option<Endpoint>,
+    /// The peer's end; `None` if there is none, or it is not known.
+    pub remote: Option<Endpoint>,
     /// An IPv6 socket that speaks IPv4: the addresses are given as IPv4.
     pub v4_mapped: bool,
     /// Which end sent the SYN; `None` if it was there before tracing began.
     pub opened_by: Option<Side>,
 }
 
+/// What carries a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// MPTCP: the application's connection.
+    Mptcp,
+    /// TCP, on behalf of an MPTCP connection.
+    MptcpSubflow,
+}
+
 /// An address and a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The address; never a v4-mapped one.
+    /// The address; a v4-mapped one only where the other end is IPv6 proper, which fails to connect.
     pub ip: IpAddr,
-    /// Host byte order.
+    /// Host byte order. Of this host's end 0 if it got none; of the peer's it can be asked for.
     pub port: u16,
     /// The interface a link-local address belongs to; 0 for any other.
     pub scope_id: u32,
@@ -290,6 +431,8 @@ pub enum Attribution {
     Listener,
     /// It held the socket when tracing began.
     Holder,
+    /// It was the first to read or write; the accept was not seen.
+    Io,
 }
 
 impl Attribution {
@@ -301,6 +444,7 @@ impl Attribution {
             Self::Accept => "accept",
             Self::Listener => "listener",
             Self::Holder => "holder",
+            Self::Io => "io",
         }
     }
 }
@@ -323,31 +467,4 @@ pub struct Announcement {
     pub ppid: u32,
     /// The parent's name.
     pub parent_comm: Comm,
-}
-
-/// Error numbers of Linux: the ones that a TCP socket can end with.
-pub mod errno {
-    macro_rules! errnos {
-        ($($name:ident = $value:literal),* $(,)?) => {
-            $(#[doc = concat!("errno ", $value)] pub const $name: u32 = $value;)*
-
-            /// The name of an error number, or `None` if it is not one that a TCP socket ends with.
-            #[must_use]
-            pub const fn name(number: u32) -> Option<&'static str> {
-                match number {
-                    $($name => Some(stringify!($name)),)*
-                    _ => None,
-                }
-            }
-        };
-    }
-    // The same numbers on x86-64, arm64, riscv64 and s390x (include/uapi/asm-generic/errno*.h).
-    errnos! {
-        EPERM = 1, EINTR = 4, EIO = 5, EAGAIN = 11, ENOMEM = 12, EACCES = 13, EFAULT = 14,
-        EINVAL = 22, EPIPE = 32, ENONET = 64, ECOMM = 70, EPROTO = 71, EMSGSIZE = 90, EPROTOTYPE = 91,
-        ENOPROTOOPT = 92, EPROTONOSUPPORT = 93, EOPNOTSUPP = 95, EAFNOSUPPORT = 97, EADDRINUSE = 98,
-        EADDRNOTAVAIL = 99, ENETDOWN = 100, ENETUNREACH = 101, ENETRESET = 102, ECONNABORTED = 103,
-        ECONNRESET = 104, ENOBUFS = 105, ETIMEDOUT = 110, ECONNREFUSED = 111, EHOSTDOWN = 112,
-        EHOSTUNREACH = 113, ECANCELED = 125, EKEYREJECTED = 129,
-    }
 }

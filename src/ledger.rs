@@ -10,278 +10,29 @@
 //!    declared lost as `unaccounted`.
 //! 4. With a limit, what comes after the last event that is wanted is `filtered`.
 
-use serde::Serialize;
-use serde::Serializer;
-use serde::ser::SerializeMap as _;
+mod losses;
+mod records;
 
+pub use self::losses::Cause;
+pub use self::losses::Losses;
+pub use self::records::Body;
+pub use self::records::Entry;
+pub use self::records::Figures;
+pub use self::records::FiltersGiven;
+pub use self::records::Incomplete;
+pub use self::records::Loss;
+pub use self::records::Start;
+pub use self::records::Stop;
+pub use self::records::StopReason;
 use crate::clock::WallClock;
 use crate::clock::boottime_ns;
 use crate::event::Event;
 use crate::event::Image;
-use crate::event::Kind;
 use crate::event::Record;
-use crate::probe::Hooks;
 use crate::process::ProcessTable;
 use crate::wire;
 use crate::wire::WireError;
 use crate::wire::shared::Counters;
-
-/// Why a record is missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// The ring buffer had no room: user space was too slow, or its outputs were.
-    RingFull,
-    /// The kernel skipped a hook because a BPF program was already running on the CPU.
-    Nested,
-    /// An accept's descriptor was closed by another thread before it could be followed.
-    DescriptorGone,
-    /// A record was not as it should be.
-    Malformed,
-    /// Counted, and never heard of again: a fault of connledger, told rather than hidden.
-    Unaccounted,
-}
-
-impl Cause {
-    /// Every cause.
-    pub const ALL: [Self; 5] =
-        [Self::RingFull, Self::Nested, Self::DescriptorGone, Self::Malformed, Self::Unaccounted];
-
-    /// As it stands in a record's `causes`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::RingFull => "ring_full",
-            Self::Nested => "nested",
-            Self::DescriptorGone => "descriptor_gone",
-            Self::Malformed => "malformed",
-            Self::Unaccounted => "unaccounted",
-        }
-    }
-
-    /// What the operator can do about it.
-    #[must_use]
-    pub const fn advice(self) -> &'static str {
-        match self {
-            Self::RingFull => {
-                "the ring was full: raise --ring-size, or give the output a faster reader"
-            }
-            Self::Nested => "programs were skipped on a busy CPU: this cannot be tuned",
-            Self::DescriptorGone => "descriptors were closed while accept returned",
-            Self::Malformed => "records were malformed: please report this",
-            Self::Unaccounted => "records are unaccounted for: please report this",
-        }
-    }
-}
-
-/// Records lost, by cause. In JSON an object of the causes that occurred.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Losses([u64; Cause::ALL.len()]);
-
-impl Losses {
-    /// Adds `count` records lost by `cause`.
-    pub fn add(&mut self, cause: Cause, count: u64) {
-        self.0[cause as usize] += count;
-    }
-
-    /// All of them.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        self.0.iter().sum()
-    }
-
-    /// The causes that occurred, with their counts.
-    pub fn iter(&self) -> impl Iterator<Item = (Cause, u64)> {
-        Cause::ALL.into_iter().zip(self.0).filter(|&(_, count)| count != 0)
-    }
-
-    fn merge(&mut self, other: &Self) {
-        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
-            *mine += theirs;
-        }
-    }
-
-    fn since(&self, earlier: &Self) -> Self {
-        let mut losses = Self::default();
-        for (i, loss) in losses.0.iter_mut().enumerate() {
-            *loss = self.0[i].saturating_sub(earlier.0[i]);
-        }
-        losses
-    }
-}
-
-impl Serialize for Losses {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (cause, count) in self.iter() {
-            map.serialize_entry(cause.name(), &count)?;
-        }
-        map.end()
-    }
-}
-
-/// What stands at one place of the log.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// Its number; of a loss the first one that it covers.
-    pub seq: u64,
-    /// Nanoseconds since 1970.
-    pub time_unix_ns: u64,
-    /// What it says.
-    pub body: Body,
-}
-
-/// What an entry says.
-#[derive(Clone, Debug)]
-pub enum Body {
-    /// An event of a connection.
-    Event(Event),
-    /// Records that are missing here.
-    Loss(Loss),
-    /// Tracing begins.
-    Start(Box<Start>),
-    /// What was open is known; from here on nothing is missed.
-    Ready,
-    /// The figures so far.
-    Heartbeat(Box<Figures>),
-    /// Tracing has ended; the books are closed.
-    Stop(Box<Stop>),
-}
-
-/// Records that are missing: how many, which numbers they would have had, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Loss {
-    /// The first number that is missing.
-    pub first_seq: u64,
-    /// The last one.
-    pub last_seq: u64,
-    /// How many: the size of that range.
-    pub count: u64,
-    /// How many by each cause.
-    pub causes: Losses,
-}
-
-/// The beginning of a run: what traces, where, and what.
-#[derive(Clone, Debug, Serialize)]
-pub struct Start {
-    /// Of connledger.
-    pub version: &'static str,
-    /// That it was built from.
-    pub commit: &'static str,
-    /// /etc/machine-id.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub host_id: Option<String>,
-    /// Of this boot.
-    pub boot_id: String,
-    /// The kernel's release.
-    pub kernel: String,
-    /// Of connledger itself.
-    pub pid: u32,
-    /// The kinds of events asked for.
-    pub events: Vec<Kind>,
-    /// The hooks in use.
-    pub hooks: Hooks,
-    /// The filters, as they were given; absent without any.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub filters: Option<FiltersGiven>,
-    /// Size of the ring buffer, bytes.
-    pub ring_size: u32,
-}
-
-/// The filters as they were given on the command line.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct FiltersGiven {
-    /// `--pid`
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pid: Option<String>,
-    /// `--uid`
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub uid: Option<String>,
-    /// `-4` or `-6`
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub family: Option<&'static str>,
-    /// Some of the above is too long for a record and was cut.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub cut: bool,
-}
-
-/// The books at one moment. At the end, `observed = written + lost + filtered`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Figures {
-    /// Events that were asked for and happened.
-    pub observed: u64,
-    /// Events handed to the outputs.
-    pub written: u64,
-    /// Events lost.
-    pub lost: u64,
-    /// Events that a filter refused, or that came after the last one wanted.
-    pub filtered: u64,
-    /// Observed and not yet accounted for; in a heartbeat only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub in_flight: Option<u64>,
-    /// `lost` by cause; absent if nothing was lost.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub causes: Option<Losses>,
-    /// What is missing inside of events; absent if nothing is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub incomplete: Option<Incomplete>,
-    /// Transitions that only the second program on the hook saw; told for those who tune hosts.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub recovered: u64,
-    /// The wall clock was set by so much since the last time that figures were told, microseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub clock_step_us: Option<i64>,
-}
-
-/// Events that were told, but not wholly.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Incomplete {
-    /// No memory for the state of a socket or a process: owner, times or description are missing.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub storage_failed: u64,
-    /// Accepts without `wait_us`: more connections were waiting than the table holds.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub accept_queue_full: u64,
-    /// Closes attributed to the listener's owner instead of the acceptor.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub acceptors_full: u64,
-    /// Times that a process's description found no room in the ring; it is sent again.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub process_ring_full: u64,
-    /// Events whose process's description is not known.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub process_unknown: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-/// The end of a run.
-#[derive(Clone, Debug, Serialize)]
-pub struct Stop {
-    /// Why it ended.
-    pub reason: StopReason,
-    /// The closed books.
-    #[serde(flatten)]
-    pub figures: Figures,
-}
-
-/// Why a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StopReason {
-    /// SIGINT: Ctrl-C.
-    Interrupted,
-    /// SIGTERM.
-    Terminated,
-    /// `--duration` is over.
-    Duration,
-    /// `--max-events` were written.
-    MaxEvents,
-    /// Nobody reads any output any more.
-    OutputsClosed,
-}
 
 /// The ledger of one run.
 #[derive(Debug)]
@@ -459,6 +210,7 @@ impl Ledger {
             accept_queue_full: self.counters.accept_queue_full,
             acceptors_full: self.counters.acceptors_full,
             process_ring_full: self.counters.process_ring_full,
+            told_full: self.counters.told_full,
             process_unknown: self.process_unknown,
         };
         Figures {

@@ -21,6 +21,7 @@ pub mod cli;
 pub mod clock;
 pub mod collector;
 pub mod config;
+pub mod consumers;
 pub mod encode;
 pub mod event;
 pub mod host;

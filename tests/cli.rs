@@ -45,6 +45,7 @@ fn help_fits_a_terminal_and_names_everything() {
             "Usage:",
             "Examples:",
             "What to trace:",
+            "Which connections:",
             "Output:",
             "Tuning:",
             "schema",
@@ -53,6 +54,16 @@ fn help_fits_a_terminal_and_names_everything() {
             "--output",
             "--pid",
             "--uid",
+            "--comm",
+            "--cgroup",
+            "--netns",
+            "--local-port",
+            "--remote-port",
+            "--local-net",
+            "--remote-net",
+            "--no-loopback",
+            "--exclude-self",
+            "--mptcp-subflows",
             "-4",
             "-6",
             "--max-events",
@@ -72,6 +83,7 @@ fn help_fits_a_terminal_and_names_everything() {
         }
         assert!(!help.contains("\n  line\n"), "a wrapped example");
         assert_eq!(help.contains("Exit codes:"), flag == "--help", "{flag}");
+        assert_eq!(help.contains("Filters:"), flag == "--help", "{flag}");
     }
 }
 
@@ -96,7 +108,7 @@ fn the_schema_is_printed() {
 #[test]
 fn bad_input_names_the_option_and_the_value() {
     for (args, option, value) in [
-        (&["-e", "listen"][..], "--events", "listen"),
+        (&["-e", "packet"][..], "--events", "packet"),
         (&["-e", ""], "--events", "connect, accept, close"),
         (&["-f", "xml"], "--format", "xml"),
         (&["-o", "tcp:1.2.3.4"], "--output", "tcp:1.2.3.4"),
@@ -105,6 +117,23 @@ fn bad_input_names_the_option_and_the_value() {
         (&["-p", "-3"], "--pid", "-3"),
         (&["-p", "!"], "--pid", "!"),
         (&["-u", "4294967296"], "--uid", "4294967296"),
+        (&["--comm", "a-name-that-is-too-long"], "--comm", "the first 15 of a name"),
+        (&["--comm", "curl,"], "--comm", "'' is no name"),
+        (&["--cgroup", "!/no/such"], "--cgroup", "!/no/such"),
+        (&["--cgroup", "/sys/fs/cgroup/no-such"], "--cgroup", "/sys/fs/cgroup/no-such"),
+        (&["--netns", "no-such"], "--netns", "/run/netns/no-such"),
+        (&["--netns", "1,/proc/self/ns/mnt"], "--netns", "/proc/self/ns/mnt"),
+        (&["--local-port", "80,http"], "--local-port", "http"),
+        (&["--local-port", "-80"], "--local-port", "-80"),
+        (&["--remote-port", "65536"], "--remote-port", "65536"),
+        (&["--remote-port", "!9000-8000"], "--remote-port", "8000-9000"),
+        (&["--local-net", "10.0.0.0/33"], "--local-net", "10.0.0.0/33"),
+        (&["--local-net", "!10.1.2.3/8"], "--local-net", "the network is 10.0.0.0/8"),
+        (&["--remote-net", "example.org"], "--remote-net", "example.org"),
+        (&["--remote-net", "::1,2001:db8::1/32"], "--remote-net", "2001:db8::/32"),
+        (&["--no-loopback=yes"], "--no-loopback", "yes"),
+        (&["--exclude-self=yes"], "--exclude-self", "yes"),
+        (&["--mptcp-subflows=1"], "--mptcp-subflows", "1"),
         (&["-n", "0"], "--max-events", "0"),
         (&["-d", "soon"], "--duration", "soon"),
         (&["-d", "0"], "--duration", "0"),
@@ -307,7 +336,7 @@ fn a_table_has_its_columns_and_jq_its_lines() {
     }
     assert!(Uid::effective().is_root());
     let script = format!(
-        "{CONNLEDGER} -q -f table -t -n 1 & sleep 1; \
+        "{CONNLEDGER} -q -e connect -f table -t -n 1 & sleep 1; \
          for i in 1 2 3; do exec 3<>/dev/tcp/127.0.0.1/1; done 2>/dev/null; wait"
     );
     let table = text(&run("bash", &["-c", &script]).stdout);
@@ -319,7 +348,7 @@ fn a_table_has_its_columns_and_jq_its_lines() {
     );
     assert!(lines.next().unwrap().contains("connect"), "{table}");
 
-    let script = format!("{CONNLEDGER} -q -d 500ms | jq -r .event");
+    let script = format!("{CONNLEDGER} -q -e connect -d 500ms | jq -r .event");
     let events = text(&run("bash", &["-c", &script]).stdout);
     assert!(events.starts_with("start\nready\n") && events.ends_with("stop\n"), "{events}");
 }

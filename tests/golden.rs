@@ -23,9 +23,16 @@ use connledger::wire::cl_accept;
 use connledger::wire::cl_close;
 use connledger::wire::cl_conn;
 use connledger::wire::cl_connect;
+use connledger::wire::cl_figures;
 use connledger::wire::cl_header;
 use connledger::wire::cl_kind;
+use connledger::wire::cl_listen;
+use connledger::wire::cl_open;
 use connledger::wire::cl_owner;
+use connledger::wire::cl_protocol;
+use connledger::wire::cl_reset;
+use connledger::wire::cl_retransmit;
+use connledger::wire::cl_unknown;
 use connledger::wire::decode;
 use connledger::wire::shared::Counters;
 use connledger::wire::to_bytes;
@@ -34,12 +41,24 @@ use self::support::cases::CASES;
 use self::support::cases::WITH_TIMES;
 use self::support::lines::file_names;
 use self::support::lines::folder;
+use self::support::records::LISTEN;
+use self::support::records::TIME_WAIT;
 use self::support::records::accept;
+use self::support::records::byte;
 use self::support::records::close;
 use self::support::records::connect;
 use self::support::records::curl;
+use self::support::records::failed_connect;
+use self::support::records::incoming;
+use self::support::records::listen;
+use self::support::records::listener;
+use self::support::records::open;
 use self::support::records::outgoing;
+use self::support::records::over;
 use self::support::records::process;
+use self::support::records::reset;
+use self::support::records::retransmit;
+use self::support::records::without;
 use self::support::run::Run;
 
 const FOLDER: &str = "tests/golden";
@@ -93,11 +112,15 @@ fn difference(file: &str, written: &[u8]) -> String {
 }
 
 /// Records of every kind, with the number of bytes that they should have.
-fn sound_records() -> [(cl_kind, Vec<u8>); 4] {
+fn sound_records() -> [(cl_kind, Vec<u8>); 8] {
     [
         (cl_kind::CL_CONNECT, to_bytes(&connect())),
         (cl_kind::CL_ACCEPT, to_bytes(&accept())),
         (cl_kind::CL_CLOSE, to_bytes(&close())),
+        (cl_kind::CL_OPEN, to_bytes(&open())),
+        (cl_kind::CL_LISTEN, to_bytes(&listen())),
+        (cl_kind::CL_RETRANSMIT, to_bytes(&retransmit())),
+        (cl_kind::CL_RESET, to_bytes(&reset())),
         (cl_kind::CL_PROCESS, to_bytes(&process(&curl()))),
     ]
 }
@@ -111,7 +134,7 @@ fn with_kind(mut bytes: Vec<u8>, kind: u16) -> Vec<u8> {
 /// Records with one field that cannot be so, and the field.
 fn bad_fields() -> Vec<(&'static str, Vec<u8>)> {
     let with_conn = |conn| to_bytes(&cl_connect { conn, ..connect() });
-    let unknown_owner = cl_owner { attribution: 5, ..curl() };
+    let unknown_owner = cl_owner { attribution: 6, ..curl() };
     vec![
         ("established", to_bytes(&cl_connect { established: 2, ..connect() })),
         ("first_fin", to_bytes(&cl_close { first_fin: 3, ..close() })),
@@ -121,7 +144,48 @@ fn bad_fields() -> Vec<(&'static str, Vec<u8>)> {
         ("attribution", to_bytes(&cl_connect { owner: unknown_owner, ..connect() })),
         ("attribution", to_bytes(&cl_accept { owner: unknown_owner, ..accept() })),
         ("attribution", to_bytes(&cl_close { owner: unknown_owner, ..close() })),
+        ("protocol", with_conn(cl_conn { protocol: 3, ..outgoing() })),
+        ("state", to_bytes(&cl_open { state: 13, ..open() })),
+        ("state", to_bytes(&cl_retransmit { state: 0, ..retransmit() })),
+        ("state", to_bytes(&cl_reset { state: 255, ..reset() })),
     ]
+}
+
+/// Records that contradict themselves, and the field.
+fn contradictions() -> Vec<(&'static str, Vec<u8>)> {
+    let no_local = |conn| without(cl_unknown::CL_NO_LOCAL, conn);
+    let no_remote = |conn| without(cl_unknown::CL_NO_REMOTE, conn);
+    let nowhere = cl_conn { netns: 0, ..outgoing() };
+    let subflow = over(cl_protocol::CL_MPTCP_SUBFLOW, incoming());
+    let mut records = vec![
+        // What listens has no peer, but an address.
+        ("unknown", to_bytes(&cl_listen { conn: incoming(), ..listen() })),
+        ("unknown", to_bytes(&cl_listen { conn: no_local(listener()), ..listen() })),
+        ("unknown", to_bytes(&cl_open { state: LISTEN, ..open() })),
+        // It would not have been listed.
+        ("state", to_bytes(&cl_open { state: TIME_WAIT, ..open() })),
+        // Only a socket receives.
+        ("state", to_bytes(&cl_reset { state: 0, ..reset() })),
+        ("netns", to_bytes(&cl_connect { conn: nowhere, ..failed_connect(101) })),
+        ("netns", to_bytes(&cl_reset { conn: nowhere, ..reset() })),
+        ("protocol", to_bytes(&cl_accept { conn: subflow, ..accept() })),
+        ("protocol", to_bytes(&cl_listen { conn: no_remote(subflow), ..listen() })),
+        ("known", to_bytes(&cl_close { known: 0, ..close() })),
+        ("known", to_bytes(&cl_close { known: byte(cl_figures::CL_BYTES.0), ..close() })),
+    ];
+    // What was established had two ends.
+    for conn in [no_local(outgoing()), no_remote(outgoing())] {
+        for bytes in [
+            to_bytes(&cl_connect { conn, ..connect() }),
+            to_bytes(&cl_accept { conn, ..accept() }),
+            to_bytes(&cl_close { conn, ..close() }),
+            to_bytes(&cl_open { conn, ..open() }),
+            to_bytes(&cl_retransmit { conn, ..retransmit() }),
+        ] {
+            records.push(("unknown", bytes));
+        }
+    }
+    records
 }
 
 #[test]
@@ -148,7 +212,7 @@ fn records_of_another_size() {
 
 #[test]
 fn records_of_an_unknown_kind() {
-    for kind in [3, 7, 8, 63, 65, u16::MAX] {
+    for kind in [7, 8, 63, 65, u16::MAX] {
         let bytes = with_kind(to_bytes(&connect()), kind);
         assert_eq!(decode(&bytes), Err(WireError::UnknownKind(kind)));
     }
@@ -156,7 +220,7 @@ fn records_of_an_unknown_kind() {
 
 #[test]
 fn records_with_a_bad_field() {
-    for (name, bytes) in bad_fields() {
+    for (name, bytes) in bad_fields().into_iter().chain(contradictions()) {
         assert_eq!(decode(&bytes), Err(WireError::BadField(name)));
     }
 }
@@ -168,10 +232,10 @@ fn malformed_records_are_declared_lost() {
         sound[..10].to_vec(),
         sound[..sound.len() - 1].to_vec(),
         [&sound[..], &[0]].concat(),
-        with_kind(sound.clone(), 3),
+        with_kind(sound.clone(), 7),
     ]
     .into_iter()
-    .chain(bad_fields().into_iter().map(|(_, bytes)| bytes))
+    .chain(bad_fields().into_iter().chain(contradictions()).map(|(_, bytes)| bytes))
     .collect();
     let count = malformed.len() as u64;
 

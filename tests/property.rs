@@ -25,7 +25,11 @@ use connledger::wire::cl_accept;
 use connledger::wire::cl_close;
 use connledger::wire::cl_connect;
 use connledger::wire::cl_kind;
+use connledger::wire::cl_listen;
+use connledger::wire::cl_open;
 use connledger::wire::cl_process;
+use connledger::wire::cl_reset;
+use connledger::wire::cl_retransmit;
 use connledger::wire::decode;
 use connledger::wire::to_bytes;
 use jsonschema::Validator;
@@ -40,8 +44,12 @@ use self::support::arbitrary::accept;
 use self::support::arbitrary::close;
 use self::support::arbitrary::connect;
 use self::support::arbitrary::host;
+use self::support::arbitrary::listen;
 use self::support::arbitrary::number;
+use self::support::arbitrary::open;
 use self::support::arbitrary::own;
+use self::support::arbitrary::reset;
+use self::support::arbitrary::retransmit;
 use self::support::arbitrary::surroundings;
 use self::support::lines::keys;
 use self::support::run::identity;
@@ -115,6 +123,10 @@ proptest::proptest! {
             (cl_kind::CL_CONNECT, size_of::<cl_connect>()),
             (cl_kind::CL_ACCEPT, size_of::<cl_accept>()),
             (cl_kind::CL_CLOSE, size_of::<cl_close>()),
+            (cl_kind::CL_OPEN, size_of::<cl_open>()),
+            (cl_kind::CL_LISTEN, size_of::<cl_listen>()),
+            (cl_kind::CL_RETRANSMIT, size_of::<cl_retransmit>()),
+            (cl_kind::CL_RESET, size_of::<cl_reset>()),
             (cl_kind::CL_PROCESS, size_of::<cl_process>()),
         ]),
     ) {
@@ -137,6 +149,26 @@ proptest::proptest! {
 
     #[test]
     fn any_close_is_written_soundly(record in close(), around in surroundings()) {
+        check_event(&record, around)?;
+    }
+
+    #[test]
+    fn any_open_is_written_soundly(record in open(), around in surroundings()) {
+        check_event(&record, around)?;
+    }
+
+    #[test]
+    fn any_listen_is_written_soundly(record in listen(), around in surroundings()) {
+        check_event(&record, around)?;
+    }
+
+    #[test]
+    fn any_retransmit_is_written_soundly(record in retransmit(), around in surroundings()) {
+        check_event(&record, around)?;
+    }
+
+    #[test]
+    fn any_reset_is_written_soundly(record in reset(), around in surroundings()) {
         check_event(&record, around)?;
     }
 

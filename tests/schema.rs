@@ -195,13 +195,19 @@ fn same_type(a: &Value, b: &Value) -> bool {
 fn no_mandatory_field_is_missing() {
     let published = validator(&published());
     let always = &["schema", "run", "seq", "time", "host", "event"][..];
-    let connection = &["protocol", "family", "local", "remote", "netns"][..];
+    let socket = &["protocol", "family", "local", "local/ip", "netns"][..];
+    let connection = &[socket, &["remote", "remote/ip", "remote/port"]].concat()[..];
     let process = &["process/id", "process/pid", "process/comm", "process/uid"][..];
     let figures = &["observed", "written", "lost", "filtered"][..];
+    let figures_of_close = &["bytes_sent", "bytes_received", "segments_sent", "retransmits"][..];
     let own = |kind: &str| match kind {
-        "connect" => [connection, process, &["outcome", "local/ip", "remote/port"]].concat(),
+        "connect" => [connection, process, &["outcome"]].concat(),
         "accept" => [connection, process].concat(),
-        "close" => [connection, process, &["bytes_sent", "bytes_received"]].concat(),
+        "close" => [connection, process, figures_of_close].concat(),
+        "open" | "retransmit" => [connection, process, &["state"]].concat(),
+        "listen" => [socket, process, &["action", "backlog"]].concat(),
+        // In the example there is no socket.
+        "reset" => vec!["protocol", "family", "local/ip", "remote/port", "direction"],
         "start" => vec!["version", "boot_id", "kernel", "events", "hooks", "hooks/state"],
         "ready" => vec![],
         "loss" => vec!["first_seq", "last_seq", "count", "causes"],
@@ -238,7 +244,7 @@ fn values_out_of_bounds_are_refused() {
         ("ready", "/run", json!("6F1C2D3E4B5A6978")),
         ("ready", "/seq", json!(0)),
         ("ready", "/seq", json!(1_u64 << 53)),
-        ("ready", "/event", json!("listen")),
+        ("ready", "/event", json!("packet")),
         ("connect", "/outcome", json!("rejected")),
         ("connect", "/latency_us", json!(1_u64 << 53)),
         ("connect", "/conn", json!("d4ff911f-0")),
@@ -255,8 +261,15 @@ fn values_out_of_bounds_are_refused() {
         ("connect", "/process/comm", json!("seventeen bytes!!")),
         ("connect", "/process/start", json!("")),
         ("accept", "/attributed_to", json!("connect")),
+        ("accept", "/protocol", json!("mptcp_subflow")),
         ("close", "/closed_by", json!("peer")),
         ("close", "/opened_by", json!("unknown")),
+        ("open", "/state", json!("syn_sent")),
+        ("open", "/state", json!("time_wait")),
+        ("listen", "/action", json!("close")),
+        ("listen", "/backlog", json!(1_u64 << 32)),
+        ("retransmit", "/state", json!("new_syn_recv")),
+        ("reset", "/direction", json!("local")),
         ("start", "/events", json!([])),
         ("start", "/events", json!(["connect", "connect"])),
         ("start", "/ring_size", json!(0)),
@@ -277,6 +290,7 @@ fn values_out_of_bounds_are_refused() {
 fn fields_fit_together() {
     let published = validator(&published());
     let lines = lines_in(EXAMPLES);
+    let end = json!({ "ip": "192.0.2.1", "port": 443 });
     for (kind, pointer, name, value) in [
         // An error belongs to all failures that have one, and to no success.
         ("connect", "", "errno", Some(json!("ECONNREFUSED"))),
@@ -284,15 +298,76 @@ fn fields_fit_together() {
         ("connect", "", "process", None),
         ("connect", "/process", "ppid", None),
         ("connect", "/process", "start", None),
+        // What listens has no peer, all else has one.
+        ("listen", "", "remote", Some(end)),
+        ("open", "", "state", Some(json!("listen"))),
+        // The figures of TCP are known, all of them.
+        ("close", "", "segments_received", None),
+        // What is not so is not said.
+        ("connect", "", "v4_mapped", Some(json!(false))),
+        ("connect", "", "mptcp_subflow", Some(json!(false))),
+        // Only a socket receives.
+        ("reset", "", "direction", Some(json!("received"))),
     ] {
-        let line = of_kind(&lines, kind).next().expect("each kind has an example");
-        let mut changed = line.value.clone();
-        let object = changed.pointer_mut(pointer).and_then(Value::as_object_mut);
-        let object = object.expect("the object is there");
-        match &value {
-            Some(value) => object.insert(name.to_owned(), value.clone()),
-            None => object.remove(name),
-        };
+        let changed = example_with(&lines, kind, &[(pointer, name, value.clone())]);
         assert!(!published.is_valid(&changed), "{kind}{pointer}: {name} can be {value:?}");
     }
+    // What carries MPTCP is TCP.
+    let subflow =
+        [("", "mptcp_subflow", Some(json!(true))), ("", "protocol", Some(json!("mptcp")))];
+    assert!(!published.is_valid(&example_with(&lines, "connect", &subflow)));
+}
+
+/// What may be missing, where something else says why.
+#[test]
+fn what_may_be_absent() {
+    let strict = validator(&strict());
+    let lines = lines_in(EXAMPLES);
+    let failed =
+        || vec![("", "outcome", Some(json!("failed"))), ("", "errno", Some(json!("EINVAL")))];
+    let mptcp = || vec![("", "protocol", Some(json!("mptcp")))];
+    let without = |names: &[&'static str]| names.iter().map(|&name| ("", name, None)).collect();
+    for (kind, reason, absent) in [
+        ("connect", failed(), without(&["conn", "latency_us"])),
+        ("connect", failed(), without(&["local"])),
+        ("connect", failed(), without(&["local", "remote"])),
+        ("connect", failed(), vec![("/local", "port", None)]),
+        (
+            "close",
+            mptcp(),
+            without(&["segments_sent", "segments_received", "retransmits", "rtt_us"]),
+        ),
+        ("listen", mptcp(), without(&["backlog"])),
+        ("open", vec![("", "state", Some(json!("listen")))], without(&["remote"])),
+    ] {
+        let both = [&reason[..], &absent].concat();
+        assert_eq!(
+            complaints(&strict, &example_with(&lines, kind, &both)),
+            "",
+            "{kind}: {absent:?}"
+        );
+        let unexplained = example_with(&lines, kind, &absent);
+        // Some may always be absent.
+        let always =
+            absent.iter().all(|&(_, name, _)| ["conn", "latency_us", "port"].contains(&name));
+        assert_eq!(strict.is_valid(&unexplained), always, "{kind}: {absent:?}");
+    }
+}
+
+/// A field of the object at a pointer, and what it becomes: `None` is absent.
+type Change = (&'static str, &'static str, Option<Value>);
+
+/// The example of a kind, with other fields.
+fn example_with(lines: &[Line], kind: &str, changes: &[Change]) -> Value {
+    let line = of_kind(lines, kind).next().expect("each kind has an example");
+    let mut record = line.value.clone();
+    for (pointer, name, value) in changes {
+        let object = record.pointer_mut(pointer).and_then(Value::as_object_mut);
+        let object = object.expect("the object is there");
+        match value {
+            Some(value) => object.insert((*name).to_owned(), value.clone()),
+            None => object.remove(*name),
+        };
+    }
+    record
 }

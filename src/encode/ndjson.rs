@@ -4,8 +4,6 @@
 //! then the process. Events are written by hand into one buffer; the ledger's own records, which are
 //! rare, go through serde.
 
-use std::net::IpAddr;
-
 use serde::Serialize;
 
 use super::Encoder;
@@ -28,6 +26,8 @@ use crate::event::Endpoint;
 use crate::event::Event;
 use crate::event::Outcome;
 use crate::event::Owner;
+use crate::event::Protocol;
+use crate::event::Side;
 use crate::event::errno;
 use crate::host::Identity;
 use crate::ledger::Body;
@@ -91,6 +91,25 @@ impl Ndjson {
             }
             Action::Accept { wait_ns } => micros_field(out, "wait_us", *wait_ns),
             Action::Close(close) => close_fields(out, close, &event.conn),
+            Action::Open { state } | Action::Retransmit { state } => {
+                push_word_field(out, "state", state.name());
+            }
+            Action::Listen { begins, backlog } => {
+                push_word_field(out, "action", if *begins { "begin" } else { "end" });
+                if let Some(backlog) = backlog {
+                    push_number_field(out, "backlog", (*backlog).into());
+                }
+            }
+            Action::Reset { by, state } => {
+                let direction = match by {
+                    Side::Local => "sent",
+                    Side::Remote => "received",
+                };
+                push_word_field(out, "direction", direction);
+                if let Some(state) = state {
+                    push_word_field(out, "state", state.name());
+                }
+            }
         }
         self.conn(out, &event.conn);
         if let Some(owner) = &event.owner {
@@ -121,21 +140,25 @@ impl Ndjson {
             }
             out.push(b'"');
         }
-        push_word_field(out, "protocol", "tcp");
-        let family = match conn.remote.ip {
-            IpAddr::V4(_) => "ipv4",
-            IpAddr::V6(_) => "ipv6",
-        };
-        push_word_field(out, "family", family);
-        if conn.v4_mapped {
-            push_key(out, "v4_mapped");
-            out.extend_from_slice(b"true");
+        let protocol = if conn.protocol == Protocol::Mptcp { "mptcp" } else { "tcp" };
+        push_word_field(out, "protocol", protocol);
+        if conn.protocol == Protocol::MptcpSubflow {
+            true_field(out, "mptcp_subflow");
         }
-        // Port 0 of this end means that it got none; that of the peer can be what was asked for.
-        let local_port = Some(conn.local.port).filter(|&port| port != 0);
-        endpoint(out, "local", &conn.local, local_port);
-        endpoint(out, "remote", &conn.remote, Some(conn.remote.port));
-        push_number_field(out, "netns", conn.netns.into());
+        push_word_field(out, "family", if conn.is_ipv6 { "ipv6" } else { "ipv4" });
+        if conn.v4_mapped {
+            true_field(out, "v4_mapped");
+        }
+        if let Some(local) = &conn.local {
+            // Port 0 of this end means that it got none; that of the peer can be what was asked for.
+            endpoint(out, "local", local, Some(local.port).filter(|&port| port != 0));
+        }
+        if let Some(remote) = &conn.remote {
+            endpoint(out, "remote", remote, Some(remote.port));
+        }
+        if let Some(netns) = conn.netns {
+            push_number_field(out, "netns", netns.into());
+        }
     }
 
     fn process(&mut self, out: &mut Vec<u8>, owner: &Owner) {
@@ -172,12 +195,7 @@ impl Encoder for Ndjson {
     fn encode(&mut self, entry: &Entry, out: &mut Vec<u8>) {
         match &entry.body {
             Body::Event(event) => {
-                let name = match event.action {
-                    Action::Connect { .. } => "connect",
-                    Action::Accept { .. } => "accept",
-                    Action::Close(_) => "close",
-                };
-                self.common(out, entry, name);
+                self.common(out, entry, event.action.kind().name());
                 self.event(out, event);
             }
             Body::Loss(loss) => {
@@ -218,13 +236,17 @@ fn own_fields(out: &mut Vec<u8>, record: &impl Serialize) {
 
 fn close_fields(out: &mut Vec<u8>, close: &Close, conn: &Conn) {
     micros_field(out, "duration_us", close.duration_ns);
-    count_field(out, "bytes_sent", close.bytes_sent);
-    count_field(out, "bytes_received", close.bytes_received);
-    push_number_field(out, "segments_sent", close.segments_sent.into());
-    push_number_field(out, "segments_received", close.segments_received.into());
-    push_number_field(out, "retransmits", close.retransmits.into());
-    if let Some(rtt_us) = close.rtt_us {
-        push_number_field(out, "rtt_us", rtt_us.into());
+    if let Some(bytes) = close.bytes {
+        count_field(out, "bytes_sent", bytes.sent);
+        count_field(out, "bytes_received", bytes.received);
+    }
+    if let Some(segments) = close.segments {
+        push_number_field(out, "segments_sent", segments.sent.into());
+        push_number_field(out, "segments_received", segments.received.into());
+        push_number_field(out, "retransmits", segments.retransmits.into());
+        if let Some(rtt_us) = segments.rtt_us {
+            push_number_field(out, "rtt_us", rtt_us.into());
+        }
     }
     if let Some(side) = conn.opened_by {
         push_word_field(out, "opened_by", side.name());
@@ -247,6 +269,11 @@ fn endpoint(out: &mut Vec<u8>, key: &str, endpoint: &Endpoint, port: Option<u16>
         push_number_field(out, "port", port.into());
     }
     out.push(b'}');
+}
+
+fn true_field(out: &mut Vec<u8>, key: &str) {
+    push_key(out, key);
+    out.extend_from_slice(b"true");
 }
 
 /// A count that may be larger than JSON's readers take.

@@ -10,6 +10,10 @@ use crate::event::Action;
 use crate::event::Close;
 use crate::event::Endpoint;
 use crate::event::Event;
+use crate::event::Kind;
+use crate::event::Protocol;
+use crate::event::Side;
+use crate::event::State;
 use crate::event::errno;
 use crate::ledger::Body;
 use crate::ledger::Entry;
@@ -101,15 +105,13 @@ fn figures_line(out: &mut Vec<u8>, what: &str, figures: &Figures) {
 }
 
 fn write_cell(cell: &mut Vec<u8>, column: usize, event: &Event) {
+    let conn = &event.conn;
     match TITLES[column] {
-        "EVENT" => cell.extend_from_slice(
-            match event.action {
-                Action::Connect { .. } => "connect",
-                Action::Accept { .. } => "accept",
-                Action::Close(_) => "close",
-            }
-            .as_bytes(),
-        ),
+        "EVENT" => cell.extend_from_slice(match event.action.kind() {
+            // Nothing is wider than the column from the start.
+            Kind::Retransmit => b"retrans",
+            kind => kind.name().as_bytes(),
+        }),
         "PID" => match &event.owner {
             Some(owner) => push_u64(cell, owner.image.pid.into()),
             None => cell.push(b'-'),
@@ -118,20 +120,44 @@ fn write_cell(cell: &mut Vec<u8>, column: usize, event: &Event) {
             Some(owner) => push_harmless(cell, owner.comm.as_bytes()),
             None => cell.push(b'-'),
         },
-        "IP" => cell.push(if event.conn.remote.ip.is_ipv4() { b'4' } else { b'6' }),
-        "LADDR" => address(cell, &event.conn.local),
-        "LPORT" => push_u64(cell, event.conn.local.port.into()),
-        "RADDR" => address(cell, &event.conn.remote),
-        "RPORT" => push_u64(cell, event.conn.remote.port.into()),
-        _ => result(cell, &event.action),
+        "IP" => cell.push(if conn.is_ipv6 { b'6' } else { b'4' }),
+        "LADDR" => address(cell, conn.local.as_ref()),
+        // Port 0 of this end means that it got none.
+        "LPORT" => port(cell, conn.local.as_ref().filter(|local| local.port != 0)),
+        "RADDR" => address(cell, conn.remote.as_ref()),
+        "RPORT" => port(cell, conn.remote.as_ref()),
+        _ => {
+            result(cell, &event.action);
+            cell.extend_from_slice(protocol(conn.protocol));
+        }
     }
 }
 
-fn address(cell: &mut Vec<u8>, endpoint: &Endpoint) {
+fn address(cell: &mut Vec<u8>, endpoint: Option<&Endpoint>) {
+    let Some(endpoint) = endpoint else {
+        cell.push(b'-');
+        return;
+    };
     write_ip(cell, endpoint.ip);
     if endpoint.scope_id != 0 {
         cell.push(b'%');
         push_u64(cell, endpoint.scope_id.into());
+    }
+}
+
+fn port(cell: &mut Vec<u8>, endpoint: Option<&Endpoint>) {
+    match endpoint {
+        Some(endpoint) => push_u64(cell, endpoint.port.into()),
+        None => cell.push(b'-'),
+    }
+}
+
+/// Told if it is not plain TCP: a subflow looks like a connection made twice.
+fn protocol(protocol: Protocol) -> &'static [u8] {
+    match protocol {
+        Protocol::Tcp => b"",
+        Protocol::Mptcp => b", mptcp",
+        Protocol::MptcpSubflow => b", mptcp subflow",
     }
 }
 
@@ -147,7 +173,34 @@ fn result(cell: &mut Vec<u8>, action: &Action) {
             millis(cell, " after ", *wait_ns);
         }
         Action::Close(close) => closed(cell, close),
+        Action::Open { state: State::Listen } => cell.extend_from_slice(b"listening"),
+        Action::Open { state } => state_after(cell, "open, ", *state),
+        Action::Listen { begins: true, backlog } => {
+            cell.extend_from_slice(b"listens");
+            if let Some(backlog) = backlog {
+                cell.extend_from_slice(b", backlog ");
+                push_u64(cell, (*backlog).into());
+            }
+        }
+        Action::Listen { begins: false, .. } => cell.extend_from_slice(b"listens no more"),
+        Action::Retransmit { state } => state_after(cell, "sent again, ", *state),
+        Action::Reset { by, state } => {
+            let what: &[u8] = match by {
+                Side::Local => b"reset sent",
+                Side::Remote => b"reset received",
+            };
+            cell.extend_from_slice(what);
+            match state {
+                Some(state) => state_after(cell, ", ", *state),
+                None => cell.extend_from_slice(b", no such socket"),
+            }
+        }
     }
+}
+
+fn state_after(cell: &mut Vec<u8>, what: &str, state: State) {
+    cell.extend_from_slice(what.as_bytes());
+    cell.extend_from_slice(state.name().as_bytes());
 }
 
 fn closed(cell: &mut Vec<u8>, close: &Close) {
@@ -158,13 +211,15 @@ fn closed(cell: &mut Vec<u8>, close: &Close) {
     }
     errno_in_parentheses(cell, close.errno);
     millis(cell, " after ", close.duration_ns);
-    cell.extend_from_slice(b", sent ");
-    push_u64(cell, close.bytes_sent);
-    cell.extend_from_slice(b", received ");
-    push_u64(cell, close.bytes_received);
-    if close.retransmits != 0 {
+    if let Some(bytes) = close.bytes {
+        cell.extend_from_slice(b", sent ");
+        push_u64(cell, bytes.sent);
+        cell.extend_from_slice(b", received ");
+        push_u64(cell, bytes.received);
+    }
+    if let Some(segments) = close.segments.filter(|segments| segments.retransmits != 0) {
         cell.extend_from_slice(b", retransmits ");
-        push_u64(cell, close.retransmits.into());
+        push_u64(cell, segments.retransmits.into());
     }
 }
 

@@ -1,4 +1,4 @@
-//! A ladder: several ways to learn the same thing, best first. The first rung that this kernel carries is
+//! Ladders: several ways to learn the same thing, best first. The first rung that this kernel carries is
 //! taken; which one, and why not a better one, is told.
 //!
 //! To add a rung to the accept ladder: its program in bpf/, its number in `enum cl_accept_rung`, its
@@ -30,6 +30,14 @@ impl AcceptRung {
         }
     }
 
+    /// Whether there are accepts that it does not see, so that the first read or write must tell.
+    #[must_use]
+    pub const fn misses_some(self) -> bool {
+        match self {
+            Self::Syscall => true,
+        }
+    }
+
     /// Its number for the kernel side.
     pub(super) const fn number(self) -> u32 {
         match self {
@@ -37,9 +45,9 @@ impl AcceptRung {
         }
     }
 
-    /// Has its programs loaded, and those of the other rungs left out. With `wanted` false, all.
-    pub(super) fn select(self, progs: &mut OpenConnledgerProgs<'_>, wanted: bool) {
-        let syscall = wanted && self == Self::Syscall;
+    /// Has the programs of a rung loaded, or of none, and those of the others left out.
+    pub(super) fn select(rung: Option<Self>, progs: &mut OpenConnledgerProgs<'_>) {
+        let syscall = rung == Some(Self::Syscall);
         progs.sys_exit_accept.set_autoload(syscall);
         progs.sys_exit_accept4.set_autoload(syscall);
     }
@@ -50,6 +58,40 @@ impl AcceptRung {
             Self::Syscall => Ok(vec![
                 tracepoint::attach(&progs.sys_exit_accept, "syscalls", "sys_exit_accept")?,
                 tracepoint::attach(&progs.sys_exit_accept4, "syscalls", "sys_exit_accept4")?,
+            ]),
+        }
+    }
+}
+
+/// How the tracer learns of connects that fail before a SYN, and of errors that only the call returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectRung {
+    /// The entry and the exit of connect; not reached by fast open and io_uring.
+    Syscall,
+}
+
+impl ConnectRung {
+    /// As it stands in the `start` record.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Syscall => "tracepoint/syscalls/sys_exit_connect",
+        }
+    }
+
+    /// Has the programs of a rung loaded, or of none.
+    pub(super) fn select(rung: Option<Self>, progs: &mut OpenConnledgerProgs<'_>) {
+        let syscall = rung == Some(Self::Syscall);
+        progs.sys_enter_connect.set_autoload(syscall);
+        progs.sys_exit_connect.set_autoload(syscall);
+    }
+
+    /// Attaches its programs.
+    pub(super) fn attach(self, progs: &ConnledgerProgs<'_>) -> anyhow::Result<Vec<Link>> {
+        match self {
+            Self::Syscall => Ok(vec![
+                tracepoint::attach(&progs.sys_exit_connect, "syscalls", "sys_exit_connect")?,
+                tracepoint::attach(&progs.sys_enter_connect, "syscalls", "sys_enter_connect")?,
             ]),
         }
     }

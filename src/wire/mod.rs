@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 pub mod shared;
+mod sound;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -16,6 +17,7 @@ use std::net::Ipv6Addr;
 use crate::event::Action;
 use crate::event::Announcement;
 use crate::event::Attribution;
+use crate::event::Bytes;
 use crate::event::Close;
 use crate::event::ClosedBy;
 use crate::event::Comm;
@@ -25,19 +27,29 @@ use crate::event::Event;
 use crate::event::ImageKey;
 use crate::event::Outcome;
 use crate::event::Owner;
+use crate::event::Protocol;
 use crate::event::Record;
+use crate::event::Segments;
 use crate::event::Side;
+use crate::event::State;
 use crate::event::errno;
 pub use crate::probe::skel::types::cl_accept;
 pub use crate::probe::skel::types::cl_attribution;
 pub use crate::probe::skel::types::cl_close;
 pub use crate::probe::skel::types::cl_conn;
 pub use crate::probe::skel::types::cl_connect;
+pub use crate::probe::skel::types::cl_figures;
 pub use crate::probe::skel::types::cl_header;
 pub use crate::probe::skel::types::cl_kind;
+pub use crate::probe::skel::types::cl_listen;
+pub use crate::probe::skel::types::cl_open;
 pub use crate::probe::skel::types::cl_owner;
 pub use crate::probe::skel::types::cl_process;
+pub use crate::probe::skel::types::cl_protocol;
+pub use crate::probe::skel::types::cl_reset;
+pub use crate::probe::skel::types::cl_retransmit;
 pub use crate::probe::skel::types::cl_side;
+pub use crate::probe::skel::types::cl_unknown;
 
 /// A record that is not as bpf/record.h describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +96,8 @@ macro_rules! wire_types {
 }
 // The same sizes are asserted in bpf/record.h.
 wire_types! {
-    cl_header = 16, cl_connect = 152, cl_accept = 144, cl_close = 184, cl_process = 56,
+    cl_header = 16, cl_connect = 152, cl_accept = 144, cl_close = 184, cl_open = 144, cl_listen = 144,
+    cl_retransmit = 144, cl_reset = 144, cl_process = 56,
 }
 
 /// Reads a value from the beginning of `bytes`.
@@ -111,13 +124,21 @@ fn read_whole<T: Plain>(kind: u16, bytes: &[u8]) -> Result<T, WireError> {
 pub fn decode(bytes: &[u8]) -> Result<Record, WireError> {
     let header: cl_header = read(bytes).ok_or(WireError::Truncated(bytes.len()))?;
     let kind = header.kind;
-    match cl_kind(u32::from(kind)) {
-        cl_kind::CL_CONNECT => decode_connect(&read_whole(kind, bytes)?).map(Record::Event),
-        cl_kind::CL_ACCEPT => decode_accept(&read_whole(kind, bytes)?).map(Record::Event),
-        cl_kind::CL_CLOSE => decode_close(&read_whole(kind, bytes)?).map(Record::Event),
-        cl_kind::CL_PROCESS => read_whole(kind, bytes).map(|p| Record::Process(decode_process(&p))),
-        _ => Err(WireError::UnknownKind(kind)),
-    }
+    let event = match cl_kind(u32::from(kind)) {
+        cl_kind::CL_CONNECT => decode_connect(&read_whole(kind, bytes)?),
+        cl_kind::CL_ACCEPT => decode_accept(&read_whole(kind, bytes)?),
+        cl_kind::CL_CLOSE => decode_close(&read_whole(kind, bytes)?),
+        cl_kind::CL_OPEN => decode_open(&read_whole(kind, bytes)?),
+        cl_kind::CL_LISTEN => decode_listen(&read_whole(kind, bytes)?),
+        cl_kind::CL_RETRANSMIT => decode_retransmit(&read_whole(kind, bytes)?),
+        cl_kind::CL_RESET => decode_reset(&read_whole(kind, bytes)?),
+        cl_kind::CL_PROCESS => {
+            return read_whole(kind, bytes).map(|p| Record::Process(decode_process(&p)));
+        }
+        _ => return Err(WireError::UnknownKind(kind)),
+    }?;
+    sound::check(&event)?;
+    Ok(Record::Event(event))
 }
 
 /// From a moment that may be unknown (0) to the event. Both are of one clock, on perhaps two CPUs.
@@ -154,31 +175,101 @@ fn decode_accept(raw: &cl_accept) -> Result<Event, WireError> {
 
 fn decode_close(raw: &cl_close) -> Result<Event, WireError> {
     let first_fin = decode_side(raw.first_fin, "first_fin")?;
+    let known = u32::from(raw.known);
     Ok(Event {
         time_ns: raw.header.time_ns,
         conn: decode_conn(&raw.conn)?,
         owner: decode_owner(&raw.owner)?,
         action: Action::Close(Close {
             duration_ns: since(raw.established_ns, raw.header.time_ns),
-            bytes_sent: raw.bytes_sent,
-            bytes_received: raw.bytes_received,
-            segments_sent: raw.segments_sent,
-            segments_received: raw.segments_received,
-            retransmits: raw.retransmits,
-            rtt_us: (raw.srtt_8us != 0).then_some(raw.srtt_8us / 8),
+            bytes: (known & cl_figures::CL_BYTES.0 != 0)
+                .then_some(Bytes { sent: raw.bytes_sent, received: raw.bytes_received }),
+            segments: (known & cl_figures::CL_SEGMENTS.0 != 0).then_some(Segments {
+                sent: raw.segments_sent,
+                received: raw.segments_received,
+                retransmits: raw.retransmits,
+                rtt_us: (raw.srtt_8us != 0).then_some(raw.srtt_8us / 8),
+            }),
             closed_by: closed_by(raw.error, raw.aborted != 0, first_fin),
-            errno: raw.error,
+            // What a reset by this end leaves is no error that anybody was told.
+            errno: if raw.aborted == 0 { raw.error } else { 0 },
         }),
     })
 }
 
+fn decode_open(raw: &cl_open) -> Result<Event, WireError> {
+    let state = decode_state(raw.state)?.ok_or(WireError::BadField("state"))?;
+    Ok(Event {
+        time_ns: raw.header.time_ns,
+        conn: decode_conn(&raw.conn)?,
+        owner: decode_owner(&raw.owner)?,
+        action: Action::Open { state },
+    })
+}
+
+fn decode_listen(raw: &cl_listen) -> Result<Event, WireError> {
+    Ok(Event {
+        time_ns: raw.header.time_ns,
+        conn: decode_conn(&raw.conn)?,
+        owner: decode_owner(&raw.owner)?,
+        action: Action::Listen {
+            begins: raw.begins != 0,
+            // MPTCP limits the queue of a socket that is not the application's.
+            backlog: (u32::from(raw.conn.protocol) != cl_protocol::CL_MPTCP.0)
+                .then_some(raw.backlog),
+        },
+    })
+}
+
+fn decode_retransmit(raw: &cl_retransmit) -> Result<Event, WireError> {
+    let state = decode_state(raw.state)?.ok_or(WireError::BadField("state"))?;
+    Ok(Event {
+        time_ns: raw.header.time_ns,
+        conn: decode_conn(&raw.conn)?,
+        owner: decode_owner(&raw.owner)?,
+        action: Action::Retransmit { state },
+    })
+}
+
+fn decode_reset(raw: &cl_reset) -> Result<Event, WireError> {
+    let by = if raw.sent == 0 { Side::Remote } else { Side::Local };
+    Ok(Event {
+        time_ns: raw.header.time_ns,
+        conn: decode_conn(&raw.conn)?,
+        owner: decode_owner(&raw.owner)?,
+        action: Action::Reset { by, state: decode_state(raw.state)? },
+    })
+}
+
+/// The states of include/net/tcp_states.h, which user space knows too (ss, `TCP_INFO`); 0 for none.
+fn decode_state(raw: u8) -> Result<Option<State>, WireError> {
+    Ok(Some(match raw {
+        0 => return Ok(None),
+        1 => State::Established,
+        2 => State::SynSent,
+        // 12: before there is a whole socket.
+        3 | 12 => State::SynRecv,
+        4 => State::FinWait1,
+        5 => State::FinWait2,
+        6 => State::TimeWait,
+        7 => State::Close,
+        8 => State::CloseWait,
+        9 => State::LastAck,
+        10 => State::Listen,
+        11 => State::Closing,
+        _ => return Err(WireError::BadField("state")),
+    }))
+}
+
 /// Who ended a connection, from the error that its socket was left with, and the first FIN.
 fn closed_by(error: u32, aborted: bool, first_fin: Option<Side>) -> Option<ClosedBy> {
+    if aborted {
+        return Some(ClosedBy::LocalReset);
+    }
     match error {
         // A received RST leaves EPIPE if the peer had sent FIN before.
         errno::ECONNRESET | errno::EPIPE => Some(ClosedBy::RemoteReset),
         errno::ECONNABORTED => Some(ClosedBy::LocalReset),
-        0 if aborted => Some(ClosedBy::LocalReset),
         0 => first_fin.map(|side| match side {
             Side::Local => ClosedBy::Local,
             Side::Remote => ClosedBy::Remote,
@@ -208,9 +299,14 @@ const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
 fn decode_conn(raw: &cl_conn) -> Result<Conn, WireError> {
+    let unknown = u32::from(raw.unknown);
+    // What is not known says nothing about the other end either: it may be left from another family.
+    let ip = |bit: cl_unknown, ip| if unknown & bit.0 == 0 { ip } else { [0; 16] };
+    let local_ip = ip(cl_unknown::CL_NO_LOCAL, raw.local_ip);
+    let remote_ip = ip(cl_unknown::CL_NO_REMOTE, raw.remote_ip);
     let (local, remote, v4_mapped) = match raw.family {
-        AF_INET => (ipv4(raw.local_ip), ipv4(raw.remote_ip), false),
-        AF_INET6 => ipv6(raw.local_ip, raw.remote_ip),
+        AF_INET => (ipv4(local_ip), ipv4(remote_ip), false),
+        AF_INET6 => ipv6(local_ip, remote_ip),
         _ => return Err(WireError::BadField("family")),
     };
     let endpoint = |ip: IpAddr, port: u16| Endpoint {
@@ -218,12 +314,20 @@ fn decode_conn(raw: &cl_conn) -> Result<Conn, WireError> {
         port: u16::from_be(port),
         scope_id: if is_link_local(ip) { raw.scope_id } else { 0 },
     };
+    let known = |bit: cl_unknown, endpoint| (unknown & bit.0 == 0).then_some(endpoint);
     Ok(Conn {
         cookie: (raw.cookie != 0).then_some(raw.cookie),
         generation: raw.generation,
-        netns: raw.netns,
-        local: endpoint(local, raw.local_port),
-        remote: endpoint(remote, raw.remote_port),
+        netns: (raw.netns != 0).then_some(raw.netns),
+        protocol: match cl_protocol(u32::from(raw.protocol)) {
+            cl_protocol::CL_TCP => Protocol::Tcp,
+            cl_protocol::CL_MPTCP => Protocol::Mptcp,
+            cl_protocol::CL_MPTCP_SUBFLOW => Protocol::MptcpSubflow,
+            _ => return Err(WireError::BadField("protocol")),
+        },
+        is_ipv6: raw.family == AF_INET6 && !v4_mapped,
+        local: known(cl_unknown::CL_NO_LOCAL, endpoint(local, raw.local_port)),
+        remote: known(cl_unknown::CL_NO_REMOTE, endpoint(remote, raw.remote_port)),
         v4_mapped,
         opened_by: decode_side(raw.opened_by, "opened_by")?,
     })
@@ -233,14 +337,17 @@ fn ipv4(bytes: [u8; 16]) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]))
 }
 
-/// The two ends of an IPv6 socket, and whether they are really IPv4: then the remote end is v4-mapped,
-/// and the local one too, or still unspecified.
+/// The two ends of an IPv6 socket, and whether they are really IPv4: then both are v4-mapped, or one of
+/// them is and the other unspecified.
 fn ipv6(local: [u8; 16], remote: [u8; 16]) -> (IpAddr, IpAddr, bool) {
     let (local, remote) = (Ipv6Addr::from(local), Ipv6Addr::from(remote));
-    let local_v4 =
-        if local.is_unspecified() { Some(Ipv4Addr::UNSPECIFIED) } else { local.to_ipv4_mapped() };
-    match (local_v4, remote.to_ipv4_mapped()) {
-        (Some(local), Some(remote)) => (local.into(), remote.into(), true),
+    let as_v4 = |ip: Ipv6Addr| {
+        if ip.is_unspecified() { Some(Ipv4Addr::UNSPECIFIED) } else { ip.to_ipv4_mapped() }
+    };
+    match (as_v4(local), as_v4(remote)) {
+        (Some(local), Some(remote)) if !(local.is_unspecified() && remote.is_unspecified()) => {
+            (local.into(), remote.into(), true)
+        }
         _ => (local.into(), remote.into(), false),
     }
 }
@@ -256,6 +363,7 @@ fn decode_owner(raw: &cl_owner) -> Result<Option<Owner>, WireError> {
         cl_attribution::CL_BY_ACCEPT => Attribution::Accept,
         cl_attribution::CL_BY_LISTENER => Attribution::Listener,
         cl_attribution::CL_BY_HOLDER => Attribution::Holder,
+        cl_attribution::CL_BY_IO => Attribution::Io,
         _ => return Err(WireError::BadField("attribution")),
     };
     Ok(Some(Owner {

@@ -49,6 +49,8 @@ pub struct Counters {
     pub process_ring_full: u64,
     /// Transitions that only the second program saw: no loss, but a sign of nesting.
     pub recovered: u64,
+    /// Connections found open that an accept may tell of once more, because a table was full.
+    pub told_full: u64,
 }
 
 /// A view of the kernel side's `.bss` while the object is loaded.
@@ -100,6 +102,16 @@ impl<'obj> Shared<'obj> {
         self.wake_word().load(Ordering::SeqCst) != cl_wake::CL_WAKE_NEVER.0
     }
 
+    fn listing_word(&self) -> &AtomicU32 {
+        // SAFETY: as above.
+        unsafe { AtomicU32::from_ptr((&raw const (*self.memory).shared.listing).cast_mut()) }
+    }
+
+    /// What was open at start has been listed.
+    pub fn end_listing(&self) {
+        self.listing_word().store(0, Ordering::SeqCst);
+    }
+
     /// Images announced under an older number are announced again.
     pub fn set_process_generation(&self, generation: u32) {
         self.generation_word().store(generation, Ordering::Release);
@@ -134,7 +146,8 @@ impl<'obj> Shared<'obj> {
                 accept_queue_full,
                 acceptors_full,
                 process_ring_full,
-                recovered
+                recovered,
+                told_full
             );
         }
         fence(Ordering::SeqCst);

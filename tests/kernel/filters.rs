@@ -1,4 +1,14 @@
-//! Filters: included, excluded, and counted.
+//! Filters: included, excluded, and counted. Those by process, user and family stand here.
+
+mod calls;
+mod cgroups;
+mod consumers;
+mod many;
+mod names;
+mod netns;
+mod nets;
+mod ports;
+mod verdict;
 
 use std::net::SocketAddr;
 use std::net::TcpListener;

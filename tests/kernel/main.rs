@@ -4,15 +4,46 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod accepting;
+mod accepting_early;
+mod accepting_mptcp;
+mod accepting_uring;
+mod again;
+mod before_syn;
 mod books;
+mod bound;
+mod calls;
+mod cgroups;
 mod closing;
 mod connecting;
+mod coverage;
+mod deaths;
+mod endings;
+mod endings_by_hand;
+mod fast_open;
 mod filters;
+mod given_up;
+mod hands;
+mod local_resets;
+mod loss;
+mod multipath;
 mod namespace;
+mod on_request;
+mod opening;
+mod pairs;
 mod processes;
+mod refusing;
+mod resets;
+mod scene;
+mod servers;
 #[path = "../support/skip.rs"]
 mod skip;
+mod sockets;
 mod starting;
+mod timeouts;
+mod together;
 mod tracer;
+mod unanswered;
+mod uring;
+mod wire;
 
 pub use skip::can_trace;

@@ -42,6 +42,43 @@ pub fn ip(args: &[&str]) {
     assert!(status.success(), "ip {args:?}");
 }
 
+/// Runs `nft` with a rule set in the calling thread's namespace.
+pub fn nft(rules: &str) {
+    let status = Command::new("nft").arg(rules).status().expect("nft (Debian: nftables)");
+    assert!(status.success(), "nft {rules}");
+}
+
+/// Packets that the calling thread's namespace drops, until this goes.
+pub struct Dropping {
+    _rules: (),
+}
+
+impl Dropping {
+    /// Drops what comes in and matches all of a rule's conditions, as `tcp dport 80 tcp flags fin / fin`. Its sender
+    /// sees nothing of it.
+    pub fn incoming(conditions: &str) -> Self {
+        Self::at("input", conditions)
+    }
+
+    /// Drops what is to be sent: the sender's attempt to transmit fails.
+    pub fn outgoing(conditions: &str) -> Self {
+        Self::at("output", conditions)
+    }
+
+    fn at(hook: &str, conditions: &str) -> Self {
+        nft(&format!(
+            "table inet dropping {{ chain dropping {{ type filter hook {hook} priority 0; {conditions} drop; }}; }}"
+        ));
+        Self { _rules: () }
+    }
+}
+
+impl Drop for Dropping {
+    fn drop(&mut self) {
+        nft("delete table inet dropping");
+    }
+}
+
 /// Sets a setting of the calling thread's namespace, as `net.ipv4.tcp_syn_retries`.
 pub fn sysctl(name: &str, value: &str) {
     fs::write(format!("/proc/sys/{}", name.replace('.', "/")), value).expect(name);

@@ -8,6 +8,7 @@ use std::net::TcpStream;
 use std::process;
 use std::process::Command;
 
+use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::wait::WaitStatus;
 use nix::unistd::ForkResult;
@@ -53,6 +54,21 @@ pub fn forked(work: impl FnOnce()) -> Child {
             // SAFETY: ends the process.
             unsafe { nix::libc::_exit(0) }
         }
+    }
+}
+
+/// Makes a call in a forked child. Returns its process id, and what the call returned.
+pub fn called_in_child(call: impl FnOnce() -> Result<(), Errno>) -> (i32, Result<(), Errno>) {
+    let child = forked(|| {
+        let status = call().err().map_or(0, |errno| errno as i32);
+        // SAFETY: ends the process.
+        unsafe { nix::libc::_exit(status) }
+    });
+    let pid = child.pid();
+    match nix::sys::wait::waitpid(child.pid, None).expect("waitpid") {
+        WaitStatus::Exited(_, 0) => (pid, Ok(())),
+        WaitStatus::Exited(_, errno) => (pid, Err(Errno::from_raw(errno))),
+        status => panic!("{status:?}"),
     }
 }
 

@@ -1,7 +1,9 @@
 //! A running connledger, and what it wrote. Every log is held against the ledger's rules, whatever else
 //! the test is about.
 
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io::BufRead as _;
 use std::io::BufReader;
 use std::net::SocketAddr;
@@ -49,6 +51,11 @@ pub struct Tracer {
 impl Tracer {
     /// Starts it and waits until it is ready.
     pub fn start(args: &[&str]) -> Self {
+        Self::start_os(&args.iter().map(OsStr::new).collect::<Vec<_>>())
+    }
+
+    /// Starts it with arguments of any bytes.
+    pub fn start_os(args: &[&OsStr]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_connledger"))
             .arg("-q")
             .args(args)
@@ -78,8 +85,11 @@ impl Tracer {
 
     /// Waits for a record, and returns it.
     pub fn wait_for(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        // Each line is looked at once: while this looks, the reader waits, and may keep the tracer waiting.
+        let seen = Cell::new(0);
         self.wait_until(what, |written| {
-            written.lines.iter().map(|line| parse(line)).find(|record| wanted(record))
+            let new = &written.lines[seen.replace(written.lines.len())..];
+            new.iter().map(|line| parse(line)).find(|record| wanted(record))
         })
     }
 
@@ -99,10 +109,23 @@ impl Tracer {
                 return result;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            let last = guard.lines.iter().rev().take(20).cloned().collect::<Vec<_>>().join("\n");
-            assert!(!guard.ended && !left.is_zero(), "no {what}; what came last:\n{last}");
+            if guard.ended || left.is_zero() {
+                drop(guard);
+                panic!("no {what}; what came last:\n{}", self.last_words());
+            }
             guard = self.lines.more.wait_timeout(guard, left).unwrap().0;
         }
+    }
+
+    /// The end of the log with the closed books, for whoever looks for what is missing.
+    fn last_words(&self) -> String {
+        let _ = nix::sys::signal::kill(self.pid(), Signal::SIGINT);
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let mut guard = self.lines.written.lock().unwrap();
+        while !guard.ended && Instant::now() < deadline {
+            guard = self.lines.more.wait_timeout(guard, Duration::from_millis(100)).unwrap().0;
+        }
+        guard.lines.iter().rev().take(20).cloned().collect::<Vec<_>>().join("\n")
     }
 
     /// Stops it as Ctrl-C does, and returns what it wrote, checked.
@@ -199,7 +222,8 @@ impl Log {
         let count = |kinds: &[&str]| {
             self.records.iter().filter(|r| kinds.iter().any(|kind| r["event"] == *kind)).count()
         };
-        assert_eq!(figure("written"), count(&["connect", "accept", "close"]) as u64, "{stop}");
+        let kinds = ["connect", "accept", "close", "open", "listen", "retransmit", "reset"];
+        assert_eq!(figure("written"), count(&kinds) as u64, "{stop}");
         let lost: u64 =
             self.of_kind("loss").map(|loss| loss["count"].as_u64().expect("count")).sum();
         assert_eq!(figure("lost"), lost, "{stop}");

@@ -1,9 +1,16 @@
 //! Arbitrary records, for proptest: wire records with any values in their fields, and what the ledger can say
 //! itself. The values that something depends on come more often than others.
 
+use std::fmt::Debug;
+use std::net::IpAddr;
+
+use connledger::config::Cgroup;
 use connledger::config::Families;
 use connledger::config::Filters;
-use connledger::config::NumberList;
+use connledger::config::List;
+use connledger::config::Name;
+use connledger::config::Network;
+use connledger::config::PortRange;
 use connledger::event::Comm;
 use connledger::event::Image;
 use connledger::event::Kind;
@@ -16,14 +23,20 @@ use connledger::ledger::Losses;
 use connledger::ledger::Start;
 use connledger::ledger::Stop;
 use connledger::ledger::StopReason;
+use connledger::probe::Hooks;
 use connledger::wire::cl_accept;
 use connledger::wire::cl_close;
 use connledger::wire::cl_conn;
 use connledger::wire::cl_connect;
 use connledger::wire::cl_header;
 use connledger::wire::cl_kind;
+use connledger::wire::cl_listen;
+use connledger::wire::cl_open;
 use connledger::wire::cl_owner;
+use connledger::wire::cl_reset;
+use connledger::wire::cl_retransmit;
 use proptest::array::uniform5;
+use proptest::array::uniform6;
 use proptest::array::uniform16;
 use proptest::collection::vec;
 use proptest::option;
@@ -79,42 +92,51 @@ fn name() -> BoxedStrategy<[u8; 16]> {
     prop_oneof![uniform16(proptest::sample::select(&dangerous[..])), any::<[u8; 16]>()].boxed()
 }
 
+/// Mostly nothing is unknown, or the remote end, of a listener.
+fn unknown() -> BoxedStrategy<u8> {
+    prop_oneof![4 => Just(0), 3 => Just(2), 3 => one_of(4)].boxed()
+}
+
 pub fn conn() -> BoxedStrategy<cl_conn> {
     let family = prop_oneof![9 => Just(AF_INET), 10 => Just(AF_INET6), 1 => any::<u8>()];
-    let ids = (number(), number32(), number32(), number32());
-    let ports = (any::<u16>(), any::<u16>());
-    (ids, address(), address(), ports, family, one_of(3))
-        .prop_map(|(ids, local_ip, remote_ip, ports, family, opened_by)| cl_conn {
+    let netns = prop_oneof![9 => 1..=u32::MAX, 1 => Just(0)];
+    let ids = (number(), number32(), netns, number32());
+    let addresses = (address(), address());
+    let port = || prop_oneof![1 => Just(0), 9 => any::<u16>()];
+    let ports = (port(), port());
+    (ids, addresses, ports, family, (one_of(3), one_of(3)), unknown())
+        .prop_map(|(ids, ips, ports, family, (opened_by, protocol), unknown)| cl_conn {
             cookie: ids.0,
             generation: ids.1,
             netns: ids.2,
-            local_ip,
-            remote_ip,
+            local_ip: ips.0,
+            remote_ip: ips.1,
             local_port: ports.0,
             remote_port: ports.1,
             scope_id: ids.3,
             family,
             opened_by,
-            pad: [0; 6],
+            protocol,
+            unknown,
+            pad: [0; 4],
         })
         .boxed()
 }
 
 fn owner() -> BoxedStrategy<cl_owner> {
-    (number(), number(), uniform5(number32()), name(), one_of(5))
-        .prop_map(|(start_ns, cgroup_id, [pid, tid, uid, gid, exec_id], comm, attribution)| {
-            cl_owner {
-                start_ns,
-                cgroup_id,
-                pid,
-                tid,
-                uid,
-                gid,
-                exec_id,
-                comm,
-                attribution,
-                pad: [0; 3],
-            }
+    (number(), number(), uniform5(number32()), name(), (one_of(6), any::<u8>()))
+        .prop_map(|(start_ns, cgroup_id, [pid, tid, uid, gid, exec_id], comm, bytes)| cl_owner {
+            start_ns,
+            cgroup_id,
+            pid,
+            tid,
+            uid,
+            gid,
+            exec_id,
+            comm,
+            attribution: bytes.0,
+            admitted: bytes.1,
+            pad: [0; 2],
         })
         .boxed()
 }
@@ -147,9 +169,9 @@ pub fn accept() -> impl Strategy<Value = cl_accept> {
 pub fn close() -> impl Strategy<Value = cl_close> {
     let times = (number(), number());
     let bytes = (number(), number());
-    let end = (prop_oneof![0..140_u32, number32()], one_of(3), any::<u8>());
+    let end = (prop_oneof![0..140_u32, number32()], one_of(3), any::<u8>(), figures_known());
     (times, conn(), owner(), bytes, uniform5(number32()), end).prop_map(
-        |(times, conn, owner, bytes, segments, (error, first_fin, aborted))| cl_close {
+        |(times, conn, owner, bytes, segments, (error, first_fin, aborted, known))| cl_close {
             header: at(header::<cl_close>(cl_kind::CL_CLOSE), times.0),
             conn,
             owner,
@@ -163,7 +185,50 @@ pub fn close() -> impl Strategy<Value = cl_close> {
             error,
             first_fin,
             aborted,
-            pad: [0; 2],
+            known,
+            pad: [0; 1],
+        },
+    )
+}
+
+/// Mostly all.
+fn figures_known() -> BoxedStrategy<u8> {
+    prop_oneof![Just(3), one_of(4)].boxed()
+}
+
+/// States of include/net/tcp_states.h.
+fn state() -> BoxedStrategy<u8> {
+    one_of(13).boxed()
+}
+
+pub fn open() -> impl Strategy<Value = cl_open> {
+    (number(), conn(), owner(), state()).prop_map(|(time_ns, conn, owner, state)| {
+        let header = at(header::<cl_open>(cl_kind::CL_OPEN), time_ns);
+        cl_open { header, conn, owner, state, pad: [0; 7] }
+    })
+}
+
+pub fn listen() -> impl Strategy<Value = cl_listen> {
+    (number(), conn(), owner(), number32(), any::<u8>()).prop_map(
+        |(time_ns, conn, owner, backlog, begins)| {
+            let header = at(header::<cl_listen>(cl_kind::CL_LISTEN), time_ns);
+            cl_listen { header, conn, owner, backlog, begins, pad: [0; 3] }
+        },
+    )
+}
+
+pub fn retransmit() -> impl Strategy<Value = cl_retransmit> {
+    (number(), conn(), owner(), state()).prop_map(|(time_ns, conn, owner, state)| {
+        let header = at(header::<cl_retransmit>(cl_kind::CL_RETRANSMIT), time_ns);
+        cl_retransmit { header, conn, owner, state, pad: [0; 7] }
+    })
+}
+
+pub fn reset() -> impl Strategy<Value = cl_reset> {
+    (number(), conn(), owner(), state(), one_of(2)).prop_map(
+        |(time_ns, conn, owner, state, sent)| {
+            let header = at(header::<cl_reset>(cl_kind::CL_RESET), time_ns);
+            cl_reset { header, conn, owner, state, sent, pad: [0; 6] }
         },
     )
 }
@@ -189,21 +254,86 @@ pub fn host() -> BoxedStrategy<String> {
     .boxed()
 }
 
-fn number_list() -> impl Strategy<Value = NumberList> {
-    (vec(number32(), 0..200), vec(number32(), 0..200))
-        .prop_map(|(include, exclude)| NumberList { include, exclude })
+/// Items of which some are included and some are excluded.
+fn list<T: Clone + Debug + 'static>(item: impl Fn() -> BoxedStrategy<T>) -> BoxedStrategy<List<T>> {
+    (vec(item(), 0..150), vec(item(), 0..150))
+        .prop_map(|(include, exclude)| List { include, exclude })
+        .boxed()
+}
+
+fn port_range() -> BoxedStrategy<PortRange> {
+    (1..=u16::MAX, 1..=u16::MAX)
+        .prop_map(|(a, b)| PortRange { first: a.min(b), last: a.max(b) })
+        .boxed()
+}
+
+fn network() -> BoxedStrategy<Network> {
+    let v4 = any::<[u8; 4]>().prop_map(|bytes| Network::from(IpAddr::from(bytes)));
+    prop_oneof![v4, address().prop_map(|bytes| Network::from(IpAddr::from(bytes)))].boxed()
+}
+
+fn cgroup() -> BoxedStrategy<Cgroup> {
+    let path = vec(any::<char>(), 0..300).prop_map(|path| format!("/{}", String::from_iter(path)));
+    path.prop_map(|path| Cgroup::new(1, path)).boxed()
+}
+
+fn filters() -> BoxedStrategy<Filters> {
+    let families = prop_oneof![Just(Families::Both), Just(Families::Ipv4), Just(Families::Ipv6)];
+    let numbers = (list(number32), list(number32), list(number32));
+    // Up to the first NUL, and never empty.
+    let comm = || {
+        name()
+            .prop_map(|mut bytes| {
+                bytes[0] |= 1;
+                Name(bytes)
+            })
+            .boxed()
+    };
+    let texts = (list(comm), list(cgroup));
+    let ports = (list(port_range), list(port_range));
+    let nets = (list(network), list(network));
+    (numbers, texts, ports, nets, families.boxed(), any::<bool>())
+        .prop_map(|(numbers, texts, ports, nets, families, exclude_self)| Filters {
+            pids: numbers.0,
+            uids: numbers.1,
+            comms: texts.0,
+            cgroups: texts.1,
+            netns: numbers.2,
+            families,
+            local_ports: ports.0,
+            remote_ports: ports.1,
+            local_nets: nets.0,
+            remote_nets: nets.1,
+            exclude_self,
+        })
+        .boxed()
+}
+
+/// Each of those that need not be there, or not.
+fn hooks() -> BoxedStrategy<Hooks> {
+    any::<[bool; 5]>()
+        .prop_map(|[connect, accept, io, retransmit, reset]| {
+            let all = start().hooks;
+            Hooks {
+                connect: all.connect.filter(|_| connect),
+                accept: all.accept.filter(|_| accept),
+                io: all.io.filter(|_| io),
+                retransmit: all.retransmit.filter(|_| retransmit),
+                reset: all.reset.filter(|_| reset),
+                ..all
+            }
+        })
+        .boxed()
 }
 
 fn beginning() -> BoxedStrategy<Start> {
-    let families = prop_oneof![Just(Families::Both), Just(Families::Ipv4), Just(Families::Ipv6)];
-    let filters = (number_list(), number_list(), families)
-        .prop_map(|(pids, uids, families)| Filters { pids, uids, families });
     let events = proptest::sample::subsequence(Kind::ALL.to_vec(), 1..=Kind::ALL.len());
     let kernel = host().prop_filter("a kernel has a release", |release| !release.is_empty());
     let host_id = option::of("[0-9a-f]{32}");
-    (events, filters, kernel, host_id, number32(), 12..=30_u32)
-        .prop_map(|(events, filters, kernel, host_id, pid, ring)| Start {
+    (events, hooks(), filters(), kernel, host_id, number32(), 12..=30_u32)
+        .prop_map(|(events, hooks, filters, kernel, host_id, pid, ring)| Start {
             events,
+            hooks,
             filters: filters.given(),
             kernel,
             host_id,
@@ -243,13 +373,14 @@ fn loss() -> BoxedStrategy<Loss> {
 }
 
 fn incomplete() -> BoxedStrategy<Incomplete> {
-    uniform5(number())
+    uniform6(number())
         .prop_map(
             |[
                 storage_failed,
                 accept_queue_full,
                 acceptors_full,
                 process_ring_full,
+                told_full,
                 process_unknown,
             ]| {
                 Incomplete {
@@ -257,6 +388,7 @@ fn incomplete() -> BoxedStrategy<Incomplete> {
                     accept_queue_full,
                     acceptors_full,
                     process_ring_full,
+                    told_full,
                     process_unknown,
                 }
             },

@@ -1,9 +1,12 @@
 //! What the golden files show: every kind of record, and every way in which a field can be there, be absent
 //! or be strange.
 
+use connledger::config::Cgroup;
+use connledger::config::CgroupList;
 use connledger::config::Families;
 use connledger::config::Filters;
 use connledger::config::NumberList;
+use connledger::config::parse_names;
 use connledger::event::Kind;
 use connledger::ledger::Body;
 use connledger::ledger::Cause;
@@ -19,11 +22,22 @@ use connledger::wire::cl_attribution;
 use connledger::wire::cl_close;
 use connledger::wire::cl_conn;
 use connledger::wire::cl_connect;
+use connledger::wire::cl_listen;
+use connledger::wire::cl_open;
 use connledger::wire::cl_owner;
 use connledger::wire::cl_process;
-use connledger::wire::cl_side;
+use connledger::wire::cl_reset;
+use connledger::wire::cl_retransmit;
+use connledger::wire::cl_unknown;
 use connledger::wire::shared::Counters;
 
+use super::events::accepts;
+use super::events::closes;
+use super::events::connects;
+use super::events::listens;
+use super::events::opens;
+use super::events::resets;
+use super::events::retransmits;
 use super::records::accept;
 use super::records::between;
 use super::records::byte;
@@ -32,13 +46,17 @@ use super::records::comm;
 use super::records::connect;
 use super::records::curl;
 use super::records::failed_connect;
-use super::records::incoming;
+use super::records::ipv4;
 use super::records::ipv6;
-use super::records::nginx;
-use super::records::nobody;
+use super::records::listen;
+use super::records::open;
 use super::records::outgoing;
 use super::records::outgoing_ipv6;
 use super::records::process;
+use super::records::reset;
+use super::records::retransmit;
+use super::records::tied;
+use super::records::without;
 use super::run::Run;
 use super::run::start;
 
@@ -46,10 +64,14 @@ use super::run::start;
 pub type Fill = fn(&mut Run);
 
 /// The files, and what makes them.
-pub const CASES: [(&str, Fill); 7] = [
+pub const CASES: [(&str, Fill); 11] = [
     ("connect", connects),
     ("accept", accepts),
     ("close", closes),
+    ("open", opens),
+    ("listen", listens),
+    ("retransmit", retransmits),
+    ("reset", resets),
     ("addresses", addresses),
     ("names", names),
     ("ledger", ledger),
@@ -58,87 +80,6 @@ pub const CASES: [(&str, Fill); 7] = [
 
 /// The files whose table has a column of times.
 pub const WITH_TIMES: [&str; 2] = ["accept", "ledger"];
-
-fn connects(run: &mut Run) {
-    run.announce(&process(&curl()));
-    run.event(&connect());
-    // ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ECONNRESET, none, EACCES, an unknown one.
-    for error in [111, 110, 113, 101, 104, 0, 13, 200] {
-        run.event(&failed_connect(error));
-    }
-    // It found no free port.
-    run.event(&cl_connect { conn: cl_conn { local_port: 0, ..outgoing() }, ..failed_connect(99) });
-    // To port 0, which can be asked for.
-    run.event(&cl_connect {
-        conn: cl_conn { remote_port: 0, ..outgoing() },
-        ..failed_connect(111)
-    });
-    // The second connection on one socket, and one on a socket without a cookie.
-    run.event(&cl_connect { conn: cl_conn { generation: 1, ..outgoing() }, ..connect() });
-    run.event(&cl_connect { conn: cl_conn { cookie: 0, ..outgoing() }, ..connect() });
-    // It was under way when tracing began.
-    let owner = cl_owner { attribution: byte(cl_attribution::CL_BY_HOLDER.0), ..curl() };
-    let conn = cl_conn { opened_by: 0, ..outgoing() };
-    run.event(&cl_connect { conn, owner, begun_ns: 0, ..connect() });
-    // Nobody knows whose it is, or no more than the name, or not its cgroup.
-    run.event(&cl_connect { owner: nobody(), ..connect() });
-    run.event(&cl_connect { owner: cl_owner { exec_id: 3, ..curl() }, ..connect() });
-    run.event(&cl_connect { owner: cl_owner { cgroup_id: 0, ..curl() }, ..connect() });
-    run.event(&cl_connect { owner: cl_owner { cgroup_id: u64::MAX, ..curl() }, ..connect() });
-}
-
-fn accepts(run: &mut Run) {
-    run.announce(&process(&nginx()));
-    run.event(&accept());
-    run.event(&cl_accept { established_ns: 0, ..accept() });
-    // Two clocks of two CPUs: it was taken before it was there.
-    let mut early = accept();
-    early.established_ns = early.header.time_ns + 5_000;
-    run.event(&early);
-    run.event(&cl_accept { conn: cl_conn { cookie: u64::MAX, ..incoming() }, ..accept() });
-    run.event(&cl_accept { conn: outgoing_ipv6(), ..accept() });
-    run.event(&cl_accept { owner: nobody(), ..accept() });
-}
-
-fn closes(run: &mut Run) {
-    run.announce(&process(&curl()));
-    run.announce(&process(&nginx()));
-    let remote_fin = byte(cl_side::CL_SIDE_REMOTE.0);
-    run.event(&close());
-    run.event(&cl_close { first_fin: remote_fin, ..close() });
-    // Reset by this end with linger 0, and by an administrator (ECONNABORTED).
-    run.event(&cl_close { first_fin: 0, aborted: 1, ..close() });
-    run.event(&cl_close { error: 103, ..close() });
-    // Reset by the peer: ECONNRESET, or EPIPE behind its FIN.
-    run.event(&cl_close { error: 104, ..close() });
-    run.event(&cl_close { error: 32, first_fin: remote_fin, ..close() });
-    // Given up: ETIMEDOUT, EHOSTUNREACH, an unknown one.
-    for error in [110, 113, 200] {
-        run.event(&cl_close { error, retransmits: 15, ..close() });
-    }
-    run.event(&cl_close { first_fin: 0, ..close() });
-    // By whom it was opened, and to whom it belongs.
-    for attribution in
-        [cl_attribution::CL_BY_ACCEPT, cl_attribution::CL_BY_LISTENER, cl_attribution::CL_BY_HOLDER]
-    {
-        let owner = cl_owner { attribution: byte(attribution.0), ..nginx() };
-        run.event(&cl_close { conn: incoming(), owner, ..close() });
-    }
-    run.event(&cl_close { conn: incoming(), owner: nobody(), ..close() });
-    // It was there before tracing began.
-    let conn = cl_conn { opened_by: 0, ..outgoing() };
-    run.event(&cl_close { conn, established_ns: 0, srtt_8us: 0, ..close() });
-    // Numbers that JSON does not carry are capped.
-    run.event(&cl_close {
-        bytes_sent: u64::MAX,
-        bytes_received: (1 << 53) - 1,
-        segments_sent: u32::MAX,
-        segments_received: u32::MAX,
-        retransmits: u32::MAX,
-        srtt_8us: u32::MAX,
-        ..close()
-    });
-}
 
 fn addresses(run: &mut Run) {
     let any = ipv6("::");
@@ -163,6 +104,26 @@ fn addresses(run: &mut Run) {
     ] {
         run.event(&cl_connect { conn, ..connect() });
     }
+    failed_attempts(run);
+}
+
+/// Addresses that do not belong together: what was asked for is told, and what is unknown says nothing.
+fn failed_attempts(run: &mut Run) {
+    let mapped = ipv6("::ffff:192.0.2.1");
+    let no_local = byte(cl_unknown::CL_NO_LOCAL.0);
+    // Left from a socket of the other family: ENETUNREACH, EAFNOSUPPORT.
+    let bound = between(&ipv4("10.0.0.5"), &mapped);
+    run.event(&cl_connect { conn: cl_conn { unknown: no_local, ..bound }, ..failed_connect(101) });
+    let bound = cl_conn { local_ip: ipv6("2001:db8::5"), ..outgoing() };
+    run.event(&cl_connect { conn: cl_conn { unknown: no_local, ..bound }, ..failed_connect(97) });
+    // Bound to an address from which there is no way to IPv4; and to one, with no peer named: EINVAL.
+    run.event(&cl_connect { conn: between(&ipv6("::1"), &mapped), ..failed_connect(101) });
+    let bound = between(&ipv6("::ffff:10.0.0.5"), &ipv6("::"));
+    let conn = without(cl_unknown::CL_NO_REMOTE, bound);
+    run.event(&cl_connect { conn, ..failed_connect(22) });
+    // To ::, which stands for this host.
+    let conn = without(cl_unknown::CL_NO_LOCAL, between(&ipv6("::"), &ipv6("::")));
+    run.event(&cl_connect { conn, ..failed_connect(101) });
 }
 
 /// An IPv6 socket that speaks IPv4.
@@ -194,11 +155,16 @@ fn names(run: &mut Run) {
     run.announce(&cl_process { ppid: 0, parent_comm: comm(b"\xf0\x9f"), ..process(&owner) });
     run.event(&cl_connect { owner, ..connect() });
     // With everything that the address can have besides, in every event.
-    let owner = cl_owner { attribution: byte(cl_attribution::CL_BY_ACCEPT.0), ..owner };
+    let owner = tied(cl_attribution::CL_BY_ACCEPT, owner);
     for conn in [mapped(), cl_conn { scope_id: 3, ..between(&ipv6("fe80::5"), &ipv6("fe80::1")) }] {
         run.event(&cl_connect { conn, owner, ..connect() });
         run.event(&cl_accept { conn, owner, ..accept() });
         run.event(&cl_close { conn, owner, ..close() });
+        run.event(&cl_open { conn, owner, ..open() });
+        run.event(&cl_retransmit { conn, owner, ..retransmit() });
+        run.event(&cl_reset { conn, owner, ..reset() });
+        let conn = without(cl_unknown::CL_NO_REMOTE, conn);
+        run.event(&cl_listen { conn, owner, ..listen() });
     }
 }
 
@@ -221,6 +187,7 @@ fn ledger(run: &mut Run) {
         accept_queue_full: 2,
         acceptors_full: 3,
         process_ring_full: 4,
+        told_full: 6,
         recovered: 5,
         ..counters
     };
@@ -232,25 +199,7 @@ fn ledger(run: &mut Run) {
     run.declare_unaccounted();
     let figures = run.ledger().figures();
     run.own(Body::Stop(Box::new(Stop { reason: StopReason::Interrupted, figures })));
-    // Other beginnings.
-    let numbers = |text: &str| text.parse::<NumberList>().expect("a list");
-    run.own(Body::Start(Box::new(Start {
-        commit: "unknown",
-        host_id: None,
-        events: vec![Kind::Connect],
-        hooks: Hooks { accept: None, ..start().hooks },
-        filters: Filters {
-            pids: numbers("1479,1480"),
-            uids: numbers("!0"),
-            families: Families::Ipv4,
-        }
-        .given(),
-        ring_size: 4096,
-        ..start()
-    })));
-    let long = NumberList { include: (4_000_000..4_001_000).collect(), exclude: vec![] };
-    let filters = Filters { pids: long, families: Families::Ipv6, ..Filters::default() };
-    run.own(Body::Start(Box::new(Start { filters: filters.given(), ..start() })));
+    beginnings(run);
     // All causes at once; little is missing elsewhere, and the clock was set back.
     let mut causes = Losses::default();
     for (cause, count) in Cause::ALL.into_iter().zip(1..) {
@@ -265,6 +214,55 @@ fn ledger(run: &mut Run) {
         clock_step_us: Some(-2_500_000),
         ..Figures::default()
     })));
+}
+
+/// Other beginnings.
+fn beginnings(run: &mut Run) {
+    let numbers = |text: &str| text.parse::<NumberList>().expect("a list");
+    run.own(Body::Start(Box::new(Start {
+        commit: "unknown",
+        host_id: None,
+        events: vec![Kind::Connect],
+        hooks: Hooks {
+            connect: None,
+            accept: None,
+            io: None,
+            retransmit: None,
+            reset: None,
+            ..start().hooks
+        },
+        filters: Filters {
+            pids: numbers("1479,1480"),
+            uids: numbers("!0"),
+            families: Families::Ipv4,
+            ..Filters::default()
+        }
+        .given(),
+        ring_size: 4096,
+        ..start()
+    })));
+    let long = NumberList { include: (4_000_000..4_001_000).collect(), exclude: vec![] };
+    let filters = Filters { pids: long, families: Families::Ipv6, ..Filters::default() };
+    run.own(Body::Start(Box::new(Start { filters: filters.given(), ..start() })));
+    // Every filter at once, with names that could be misread.
+    let mut filters = Filters {
+        pids: numbers("1479,!812"),
+        uids: numbers("!0"),
+        comms: parse_names(r"curl,Web Content,!a\\b,\!c\,d,\x1b[31m,\xff").expect("a list"),
+        cgroups: CgroupList {
+            include: vec![Cgroup::new(7411, "/system.slice/a \"b\".service")],
+            exclude: vec![Cgroup::new(7412, "/user.slice")],
+        },
+        netns: numbers("4026531840"),
+        local_ports: "8443,!1-1023".parse().expect("a list"),
+        remote_ports: "!22".parse().expect("a list"),
+        local_nets: "10.0.0.0/8,2001:DB8::/32".parse().expect("a list"),
+        remote_nets: "!::ffff:192.0.2.0/120".parse().expect("a list"),
+        exclude_self: true,
+        ..Filters::default()
+    };
+    filters.exclude_loopback();
+    run.own(Body::Start(Box::new(Start { filters: filters.given(), ..start() })));
 }
 
 fn stops(run: &mut Run) {

@@ -6,6 +6,7 @@
 
 pub mod arbitrary;
 pub mod cases;
+pub mod events;
 pub mod lines;
 pub mod records;
 pub mod run;

@@ -8,11 +8,18 @@ use connledger::wire::cl_attribution;
 use connledger::wire::cl_close;
 use connledger::wire::cl_conn;
 use connledger::wire::cl_connect;
+use connledger::wire::cl_figures;
 use connledger::wire::cl_header;
 use connledger::wire::cl_kind;
+use connledger::wire::cl_listen;
+use connledger::wire::cl_open;
 use connledger::wire::cl_owner;
 use connledger::wire::cl_process;
+use connledger::wire::cl_protocol;
+use connledger::wire::cl_reset;
+use connledger::wire::cl_retransmit;
 use connledger::wire::cl_side;
+use connledger::wire::cl_unknown;
 
 /// When the events happen, CLOCK_BOOTTIME.
 pub const EVENT_NS: u64 = 4_004_123_456_789;
@@ -22,6 +29,14 @@ pub const PROCESS_NS: u64 = EVENT_NS - 1_500_000_000;
 pub const AF_INET: u8 = 2;
 /// Address families.
 pub const AF_INET6: u8 = 10;
+/// States of include/net/tcp_states.h.
+pub const ESTABLISHED: u8 = 1;
+/// States of include/net/tcp_states.h.
+pub const TIME_WAIT: u8 = 6;
+/// States of include/net/tcp_states.h.
+pub const LISTEN: u8 = 10;
+/// States of include/net/tcp_states.h: a handshake that has no whole socket yet.
+pub const NEW_SYN_RECV: u8 = 12;
 
 /// A value of an enumeration of bpf/record.h, in the byte that carries it.
 pub fn byte(value: u32) -> u8 {
@@ -70,7 +85,9 @@ pub fn outgoing() -> cl_conn {
         scope_id: 0,
         family: AF_INET,
         opened_by: byte(cl_side::CL_SIDE_LOCAL.0),
-        pad: [0; 6],
+        protocol: byte(cl_protocol::CL_TCP.0),
+        unknown: 0,
+        pad: [0; 4],
     }
 }
 
@@ -96,6 +113,32 @@ pub fn incoming() -> cl_conn {
     }
 }
 
+/// What listens on 10.0.0.5:8443.
+pub fn listener() -> cl_conn {
+    cl_conn {
+        cookie: 0x7ef2,
+        remote_ip: [0; 16],
+        remote_port: 0,
+        opened_by: byte(cl_side::CL_SIDE_UNKNOWN.0),
+        unknown: byte(cl_unknown::CL_NO_REMOTE.0),
+        ..incoming()
+    }
+}
+
+/// An end of it is not known.
+pub fn without(end: cl_unknown, conn: cl_conn) -> cl_conn {
+    let conn = cl_conn { unknown: conn.unknown | byte(end.0), ..conn };
+    match end {
+        cl_unknown::CL_NO_LOCAL => cl_conn { local_ip: [0; 16], local_port: 0, ..conn },
+        _ => cl_conn { remote_ip: [0; 16], remote_port: 0, ..conn },
+    }
+}
+
+/// Something else carries it than TCP.
+pub fn over(protocol: cl_protocol, conn: cl_conn) -> cl_conn {
+    cl_conn { protocol: byte(protocol.0), ..conn }
+}
+
 /// curl, process 1479, of user 1000.
 pub fn curl() -> cl_owner {
     cl_owner {
@@ -108,8 +151,14 @@ pub fn curl() -> cl_owner {
         exec_id: 2,
         comm: comm(b"curl"),
         attribution: byte(cl_attribution::CL_BY_CONNECT.0),
-        pad: [0; 3],
+        admitted: 1,
+        pad: [0; 2],
     }
+}
+
+/// The same process, tied to the connection by another call.
+pub fn tied(attribution: cl_attribution, owner: cl_owner) -> cl_owner {
+    cl_owner { attribution: byte(attribution.0), ..owner }
 }
 
 /// nginx, process 812, which accepts.
@@ -187,6 +236,53 @@ pub fn close() -> cl_close {
         error: 0,
         first_fin: byte(cl_side::CL_SIDE_LOCAL.0),
         aborted: 0,
-        pad: [0; 2],
+        known: byte(cl_figures::CL_BYTES.0 | cl_figures::CL_SEGMENTS.0),
+        pad: [0; 1],
+    }
+}
+
+/// curl held its connection when tracing began.
+pub fn open() -> cl_open {
+    cl_open {
+        header: header::<cl_open>(cl_kind::CL_OPEN),
+        conn: cl_conn { opened_by: byte(cl_side::CL_SIDE_UNKNOWN.0), ..outgoing() },
+        owner: tied(cl_attribution::CL_BY_HOLDER, curl()),
+        state: ESTABLISHED,
+        pad: [0; 7],
+    }
+}
+
+/// nginx begins to listen.
+pub fn listen() -> cl_listen {
+    cl_listen {
+        header: header::<cl_listen>(cl_kind::CL_LISTEN),
+        conn: listener(),
+        owner: tied(cl_attribution::CL_BY_LISTENER, nginx()),
+        backlog: 511,
+        begins: 1,
+        pad: [0; 3],
+    }
+}
+
+/// A segment of curl's connection was sent again.
+pub fn retransmit() -> cl_retransmit {
+    cl_retransmit {
+        header: header::<cl_retransmit>(cl_kind::CL_RETRANSMIT),
+        conn: outgoing(),
+        owner: curl(),
+        state: ESTABLISHED,
+        pad: [0; 7],
+    }
+}
+
+/// The peer has reset curl's connection.
+pub fn reset() -> cl_reset {
+    cl_reset {
+        header: header::<cl_reset>(cl_kind::CL_RESET),
+        conn: outgoing(),
+        owner: curl(),
+        state: ESTABLISHED,
+        sent: 0,
+        pad: [0; 6],
     }
 }

@@ -47,7 +47,11 @@ pub fn start() -> Start {
         events: Kind::ALL.to_vec(),
         hooks: Hooks {
             state: "tp_btf/inet_sock_set_state",
+            connect: Some("tracepoint/syscalls/sys_exit_connect"),
             accept: Some("tracepoint/syscalls/sys_exit_accept"),
+            io: Some("tp_btf/sock_recv_length"),
+            retransmit: Some("tp_btf/tcp_retransmit_skb"),
+            reset: Some("tp_btf/tcp_send_reset"),
             seed: "iter/task_file",
         },
         filters: None,

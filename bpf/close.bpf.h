@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Closing: what went each way, and who ended it. */
+#ifndef CONNLEDGER_CLOSE_BPF_H
+#define CONNLEDGER_CLOSE_BPF_H
+
+static __always_inline bool has_flag(const struct sock *sk, int flag)
+{
+	return sk->__sk_common.skc_flags >> flag & 1;
+}
+
+/*
+ * The acknowledgements that were sent since FIN: all segments but those with data, with FIN, and those sent
+ * again. A FIN that goes with the last data is never alone, not when it is sent again either.
+ */
+static __always_inline __u32 answers(const struct tcp_sock *tp, const struct connection *c)
+{
+	return tp->segs_out - (c->fin_alone ? tp->total_retrans + 1 : tp->data_segs_out);
+}
+
+/* ESTABLISHED → FIN_WAIT1: this end is about to send FIN. */
+static __always_inline void fin_sent(struct sock *sk, struct connection *c)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	c->first_fin = CL_SIDE_LOCAL;
+	if (!tp)
+		return;
+	c->segments_at_fin = tp->data_segs_in;
+	c->bytes_at_fin = tp->bytes_received;
+	c->fin_alone = tp->snd_nxt == tp->write_seq;
+	c->answers_at_fin = answers(tp, c) + c->fin_alone;
+}
+
+/* ESTABLISHED → CLOSE_WAIT: the peer's FIN came. */
+static __always_inline void fin_received(struct connection *c, __u8 old_state)
+{
+	c->first_fin = CL_SIDE_REMOTE;
+	/* with fast open, when the handshake had not ended */
+	c->fin_uncounted = old_state == TCP_SYN_RECV;
+}
+
+/* Data came for a process that had closed both directions, and was not taken: the kernel resets. */
+static __always_inline bool data_after_close(struct sock *sk, const struct tcp_sock *tp,
+					     const struct connection *c)
+{
+	__u32 segments = tp->data_segs_in - c->segments_at_fin;
+
+	/* data that came before, and is sent again, is acknowledged at once; new data is not */
+	return sk->sk_shutdown & RCV_SHUTDOWN && !has_flag(sk, SOCK_DONE) && segments &&
+	       (__s32)(answers(tp, c) - c->answers_at_fin) < (__s32)segments &&
+	       (__u32)tp->bytes_received == c->bytes_at_fin;
+}
+
+/* Whether this end reset the connection. The socket's error says it only if an administrator did. */
+static __always_inline bool reset_here(struct sock *sk, const struct tcp_sock *tp,
+				       const struct connection *c, __u8 old_state)
+{
+	bool established = old_state == TCP_ESTABLISHED || old_state == TCP_CLOSE_WAIT ||
+			   old_state == TCP_SYN_RECV; /* fast open */
+
+	if (!tp) /* MPTCP */
+		return !sk->sk_err && established;
+	if (sk->sk_err) /* a reset was received; but data after a full close leaves the same */
+		return sk->sk_err == ECONNRESET &&
+		       (old_state == TCP_FIN_WAIT1 || old_state == TCP_FIN_WAIT2) &&
+		       data_after_close(sk, tp, c);
+	if (established) /* linger 0, unread data, a disconnect, a listener that went away */
+		return true;
+	if (old_state != TCP_FIN_WAIT2) /* in order, the peer has seen all, our FIN too */
+		return tp->snd_una != tp->write_seq;
+	/* in order, the peer's FIN came, or the kernel waits for it without the process */
+	if (has_flag(sk, SOCK_DONE))
+		return false;
+	return !has_flag(sk, SOCK_DEAD) || tp->linger2 < 0 || data_after_close(sk, tp, c);
+}
+
+/*
+ * The bytes that the process sent and that left this host, each once: the sequence numbers that were used,
+ * without those of SYN and FIN. (bytes_sent counts what was sent again, and what failed within the host and
+ * is no retransmission.)
+ */
+static __always_inline __u64 bytes_sent(const struct tcp_sock *tp, const struct connection *c,
+					__u8 old_state)
+{
+	__u64 sent = tp->bytes_acked + (__u32)(tp->snd_nxt - tp->snd_una);
+	bool fin = false;
+
+	/* found open: nobody knows who sent the SYN */
+	if (c->opened_by == CL_SIDE_UNKNOWN)
+		return tp->bytes_sent - tp->bytes_retrans;
+	switch (old_state) {
+	case TCP_FIN_WAIT1:
+	case TCP_FIN_WAIT2:
+	case TCP_CLOSING:
+	case TCP_LAST_ACK:
+		fin = tp->snd_nxt == tp->write_seq;
+	}
+	return sent - c->syn_counted - fin;
+}
+
+static __always_inline void fill_figures(struct cl_close *record, struct sock *sk,
+					 const struct tcp_sock *tp, const struct connection *c,
+					 __u8 old_state)
+{
+	const struct mptcp_sock *mp = (const void *)sk;
+
+	record->bytes_sent = record->bytes_received = 0;
+	record->segments_sent = record->segments_received = record->retransmits = 0;
+	record->srtt_8us = 0;
+	record->known = 0;
+	if (tp) {
+		record->known = CL_BYTES | CL_SEGMENTS;
+		record->bytes_sent = bytes_sent(tp, c, old_state);
+		/* the peer's FIN takes a sequence number and is counted with the bytes */
+		record->bytes_received =
+			tp->bytes_received - has_flag(sk, SOCK_DONE) + c->fin_uncounted;
+		record->segments_sent = tp->segs_out;
+		record->segments_received = tp->segs_in;
+		record->retransmits = tp->total_retrans;
+		record->srtt_8us = tp->srtt_us;
+	} else if (bpf_core_field_exists(mp->bytes_sent)) {
+		record->known = CL_BYTES;
+		record->bytes_sent = BPF_CORE_READ(mp, bytes_sent) + c->bytes_in_syn;
+		record->bytes_received = BPF_CORE_READ(mp, bytes_received);
+	}
+}
+
+/* An established connection becomes CLOSE. */
+static __noinline void tell_close(struct sock *sk, struct connection *c, __u8 old_state, __u64 now)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct cl_close *record;
+
+	if (is_silent(c) || !admit(CL_CLOSE, c->verdict))
+		return;
+	record = reserve_event(struct cl_close, CL_CLOSE, now);
+	if (!record)
+		return;
+	fill_conn_of(&record->conn, sk, c);
+	record->owner = c->owner;
+	record->established_ns = c->established_ns;
+	fill_figures(record, sk, tp, c, old_state);
+	record->error = sk->sk_err;
+	record->first_fin = c->first_fin;
+	record->aborted = reset_here(sk, tp, c, old_state);
+	__builtin_memset(record->pad, 0, sizeof(record->pad));
+	submit(record);
+}
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What a change of a socket's state means. */
+#ifndef CONNLEDGER_TRANSITION_BPF_H
+#define CONNLEDGER_TRANSITION_BPF_H
+
+/* A transition to TCP_CLOSE. */
+static __always_inline void closed(struct sock *sk, struct connection *c, __u8 old_state, __u64 now)
+{
+	switch (old_state) {
+	case TCP_LISTEN:
+		tell_listen(sk, c, false, now);
+		break;
+	case TCP_SYN_SENT:
+		connect_ended(sk, c, false, now);
+		break;
+	case TCP_SYN_RECV:
+		/* a simultaneous open that fails is a failed connect */
+		if (c->opened_by == CL_SIDE_LOCAL)
+			connect_ended(sk, c, false, now);
+		/* A child that loses the race for one connection, or whose listener went away, was never
+		 * a connection, unless fast open had it accepted. */
+		else if (fast_opened(sk, c, now))
+			tell_close(sk, c, old_state, now);
+		break;
+	default:
+		settle_owner(sk, c, sk->sk_err == 0, now);
+		tell_open_before_close(sk, c, old_state, now);
+		tell_close(sk, c, old_state, now);
+	}
+	/* what is destroyed without tcp_destroy_sock */
+	if (c->protocol == CL_MPTCP)
+		forget_passive(sk);
+}
+
+/* A new life begins, or the socket goes: the last one's end, if it is not stored, was not seen. */
+static __always_inline void count_unfinished(const struct connection *c)
+{
+	switch (c->tcp_state) {
+	case TCP_SYN_SENT:
+		count_missed(c, CL_CONNECT);
+		break;
+	case TCP_ESTABLISHED:
+	case TCP_FIN_WAIT1:
+	case TCP_CLOSE_WAIT:
+	case TCP_LAST_ACK:
+		count_missed(c, CL_CLOSE);
+		break;
+	}
+}
+
+/*
+ * Transitions that say nothing new cost no more than these comparisons. The two programs on the
+ * tracepoint must agree about them: the second one takes a state that is not stored for one that the
+ * first did not see.
+ */
+static __always_inline bool tells_something(__u8 old_state, __u8 new_state)
+{
+	if (old_state == new_state) /* MPTCP does that */
+		return false;
+	switch (new_state) {
+	case TCP_SYN_SENT:
+	case TCP_LISTEN:
+	case TCP_ESTABLISHED:
+	case TCP_CLOSE:
+		return true;
+	case TCP_FIN_WAIT1:
+	case TCP_CLOSE_WAIT:
+		return old_state == TCP_ESTABLISHED || old_state == TCP_SYN_RECV;
+	case TCP_LAST_ACK: /* the process closes what may have been accepted unseen */
+		return config.accept_rung == CL_ACCEPT_SYSCALL;
+	default:
+		return false;
+	}
+}
+
+static __noinline void handle_transition(struct sock *sk, struct connection *c, __u8 protocol,
+					 __u8 old_state, __u8 new_state)
+{
+	__u64 now = bpf_ktime_get_boot_ns();
+
+	/* the stored state tells of what neither program saw */
+	if (new_state == TCP_SYN_SENT || new_state == TCP_LISTEN)
+		count_unfinished(c);
+	else if (c->tcp_state == TCP_SYN_SENT && old_state != TCP_SYN_SENT && old_state != TCP_SYN_RECV)
+		count_missed(c, CL_CONNECT);
+	/* MPTCP lets go of its subflows before they end */
+	if (c->protocol != CL_MPTCP_SUBFLOW || new_state == TCP_ESTABLISHED ||
+	    new_state == TCP_SYN_SENT || new_state == TCP_LISTEN)
+		c->protocol = protocol;
+	/* the beginning was not seen, and nobody was found to hold it: judged by what is known */
+	if (!c->tcp_state && c->owner.attribution == CL_UNATTRIBUTED)
+		judge_socket(c, sk);
+	c->tcp_state = new_state;
+	if (protocol == CL_MPTCP)
+		cookie_of(sk, c); /* while its first subflow is there */
+	switch (new_state) {
+	case TCP_SYN_SENT:
+		connect_begun(sk, c, now);
+		break;
+	case TCP_LISTEN:
+		listen_begun(sk, c, now);
+		break;
+	case TCP_ESTABLISHED:
+		if (old_state == TCP_SYN_SENT || c->opened_by == CL_SIDE_LOCAL)
+			connect_ended(sk, c, true, now);
+		else
+			passive_established(sk, c, now);
+		break;
+	case TCP_FIN_WAIT1:
+		if (old_state == TCP_SYN_RECV)
+			fast_opened(sk, c, now);
+		settle_owner(sk, c, true, now);
+		fin_sent(sk, c);
+		break;
+	case TCP_CLOSE_WAIT:
+		fin_received(c, old_state);
+		settle_owner(sk, c, false, now);
+		break;
+	case TCP_LAST_ACK:
+		settle_owner(sk, c, true, now);
+		break;
+	case TCP_CLOSE:
+		closed(sk, c, old_state, now);
+		break;
+	}
+}
+
+#endif

@@ -1,0 +1,158 @@
+//! The beginning: open the outputs, attach, `start`, list what is open, drop all privileges, `ready`.
+
+use std::cell::RefCell;
+use std::process;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context as _;
+
+use super::Collector;
+use super::Drained;
+use super::Intake;
+use super::complain;
+use crate::config::Config;
+use crate::config::Filters;
+use crate::consumers;
+use crate::host::Identity;
+use crate::ledger::Body;
+use crate::ledger::Ledger;
+use crate::ledger::Losses;
+use crate::ledger::Start;
+use crate::outlet::BATCH;
+use crate::outlet::BatchPool;
+use crate::outlet::Notice;
+use crate::outlet::Outlet;
+use crate::poll::Poller;
+use crate::privileges;
+use crate::probe::Probe;
+use crate::probe::Settings;
+use crate::signals::Signals;
+use crate::sink;
+/// Traces until something says stop.
+///
+/// # Errors
+/// If tracing cannot begin, or an output cannot be written to the end.
+pub fn run(config: &Config) -> anyhow::Result<()> {
+    let identity = Identity::read()?;
+    let signals = Signals::register().context("cannot handle signals")?;
+    let notice = Arc::new(Notice::new().context("cannot make an eventfd")?);
+    let mut poller = Poller::new().context("cannot make an epoll set")?;
+    poller.watch_signals(&signals)?;
+    poller.watch_outlets(&*notice)?;
+    // Outputs are opened before anything is loaded, but their threads start after: a tool that could
+    // not attach writes nothing.
+    let mut sinks = Vec::new();
+    for (index, output) in config.outputs.iter().enumerate() {
+        let sink = sink::open(&output.destination)
+            .with_context(|| format!("cannot open the output {}", output.destination))?;
+        if let Some(fd) = sink.hangup_fd() {
+            poller.watch_hangup(index, fd)?;
+        }
+        sinks.push((output, sink));
+    }
+
+    let intake = Rc::new(RefCell::new(Intake {
+        ledger: Ledger::new(config.max_events),
+        batch: Vec::with_capacity(BATCH + 1),
+    }));
+    let filters = effective_filters(config);
+    let settings = Settings {
+        events: &config.events,
+        filters: &filters,
+        mptcp_subflows: config.mptcp_subflows,
+        ring_size: config.ring_size,
+        verbose: config.verbose,
+    };
+    let taker = Rc::clone(&intake);
+    let probe = Probe::attach(&settings, move |bytes| {
+        // The collector holds no borrow while it drains.
+        if let Ok(mut intake) = taker.try_borrow_mut() {
+            intake.take(bytes);
+        }
+    })?;
+    poller.watch_ring(probe.wake_fd())?;
+
+    let mut outlets = Vec::new();
+    for (output, sink) in sinks {
+        let encoder = output.format.encoder(&identity, output.timestamps);
+        let name = output.destination.to_string();
+        outlets.push(Outlet::spawn(name, encoder, sink, Arc::clone(&notice))?);
+    }
+    let begun = Instant::now();
+    let mut collector = Collector {
+        config,
+        filters,
+        intake,
+        probe,
+        outlets,
+        pool: BatchPool::default(),
+        notice,
+        poller,
+        signals,
+        stop_at: config.duration.map(|duration| begun + duration),
+        heartbeat_at: config.heartbeat.map(|interval| begun + interval),
+        failures: Vec::new(),
+        losses_told: Losses::default(),
+        generation: crate::process::FIRST_GENERATION,
+    };
+    collector.begin(&identity)?;
+    let reason = collector.collect()?;
+    collector.end(reason)
+}
+
+/// The filters, with what `--exclude-self` finds.
+fn effective_filters(config: &Config) -> Filters {
+    let mut filters = config.filters.clone();
+    if filters.exclude_self {
+        let consumers = consumers::find();
+        for doubt in &consumers.doubts {
+            complain(&format!("warning: --exclude-self may miss some: {doubt}"));
+        }
+        filters.pids.exclude.extend(consumers.pids);
+    }
+    filters
+}
+
+impl Collector<'_> {
+    fn begin(&mut self, identity: &Identity) -> anyhow::Result<()> {
+        let start = Start {
+            version: env!("CARGO_PKG_VERSION"),
+            commit: env!("CONNLEDGER_COMMIT"),
+            host_id: identity.host_id.clone(),
+            boot_id: identity.boot_id.clone(),
+            kernel: identity.kernel.clone(),
+            pid: process::id(),
+            events: self.config.events.clone(),
+            hooks: self.probe.hooks(),
+            filters: self.filters.given(),
+            ring_size: self.config.ring_size,
+        };
+        self.write_own(Body::Start(Box::new(start)));
+        self.list_open()?;
+        privileges::drop_all()?;
+        self.write_own(Body::Ready);
+        self.say(|| "tracing; Ctrl-C stops".to_owned());
+        Ok(())
+    }
+
+    /// Has told what is open, and takes it out of the ring, with the owners' descriptions and whatever has
+    /// happened since the hooks are attached.
+    fn list_open(&mut self) -> anyhow::Result<()> {
+        let mut listing = self.probe.list_open()?;
+        loop {
+            let more = listing.advance()?;
+            // There may be more than the ring has room for, or the outputs.
+            while self.drain() == Drained::Blocked && self.stop_reason().is_none() {
+                self.wait(Drained::Blocked)?;
+            }
+            if !more {
+                break;
+            }
+        }
+        self.probe.shared().end_listing();
+        self.drain();
+        Ok(())
+    }
+}

@@ -1,0 +1,94 @@
+//! What the user wants, validated: nothing that follows needs to doubt it.
+
+mod filters;
+mod kinds;
+mod units;
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+pub use self::filters::Cgroup;
+pub use self::filters::CgroupList;
+pub use self::filters::Families;
+pub use self::filters::Filters;
+pub use self::filters::List;
+pub use self::filters::Name;
+pub use self::filters::NameList;
+pub use self::filters::NetList;
+pub use self::filters::NetRule;
+pub use self::filters::Network;
+pub use self::filters::NumberList;
+pub use self::filters::PortList;
+pub use self::filters::PortRange;
+pub use self::filters::parse_names;
+pub use self::filters::parse_netns;
+pub use self::kinds::KindList;
+pub use self::units::parse_duration;
+pub use self::units::parse_ring_size;
+use crate::encode::Format;
+use crate::event::Kind;
+
+/// What to trace, and where to write it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The kinds of events; at least one, none twice.
+    pub events: Vec<Kind>,
+    /// Which connections.
+    pub filters: Filters,
+    /// The TCP connections that an MPTCP connection is made of are told too.
+    pub mptcp_subflows: bool,
+    /// Where to write; at least one, none twice.
+    pub outputs: Vec<Output>,
+    /// Stop after so many events.
+    pub max_events: Option<u64>,
+    /// Stop after so long.
+    pub duration: Option<Duration>,
+    /// Size of the ring buffer in bytes: a power of two, and whole pages.
+    pub ring_size: u32,
+    /// How long events may wait in the ring while more of them come.
+    pub flush_interval: Duration,
+    /// Write the figures so often.
+    pub heartbeat: Option<Duration>,
+    /// Say nothing but errors.
+    pub quiet: bool,
+    /// Say more.
+    pub verbose: bool,
+}
+
+/// One output.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Where to.
+    pub destination: Destination,
+    /// How.
+    pub format: Format,
+    /// A table gets a column of times.
+    pub timestamps: bool,
+}
+
+/// A place to write to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Standard output.
+    Stdout,
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("stdout"),
+        }
+    }
+}
+
+impl FromStr for Destination {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "stdout" | "-" => Ok(Self::Stdout),
+            _ => Err("the only output so far is stdout".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Loading and attaching: which programs, on which rung of each ladder, with which configuration.
+
+use std::fs;
+use std::mem::MaybeUninit;
+use std::thread;
+
+use anyhow::Context as _;
+use anyhow::anyhow;
+use libbpf_rs::Link;
+use libbpf_rs::ProgramMut;
+use libbpf_rs::btf::Btf;
+use libbpf_rs::btf::types::Typedef;
+use libbpf_rs::skel::OpenSkel as _;
+use libbpf_rs::skel::SkelBuilder as _;
+
+use super::Hooks;
+use super::Settings;
+use super::filters;
+use super::ladder::AcceptRung;
+use super::ladder::ConnectRung;
+use super::messages;
+use super::skel::ConnledgerSkel;
+use super::skel::ConnledgerSkelBuilder;
+use super::skel::OpenConnledgerSkel;
+use super::skel::types::cl_accept_rung;
+use super::skel::types::cl_config;
+use crate::event::Kind;
+
+/// Wakes a dozing consumer when the ring is this full: far from losing, and rare enough to cost nothing.
+const WATERMARK_DIVISOR: u32 = 4;
+
+/// Connections whose beginning was not seen: as many as are open, and as many again that come meanwhile.
+const LEAST_TOLD: u32 = 16_384;
+
+/// Which programs a run needs, on which rungs.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    connect: Option<ConnectRung>,
+    accept: Option<AcceptRung>,
+    io: bool,
+    retransmit: bool,
+    reset: bool,
+}
+
+impl Plan {
+    fn hooks(self) -> Hooks {
+        Hooks {
+            state: "tp_btf/inet_sock_set_state",
+            connect: self.connect.map(ConnectRung::name),
+            accept: self.accept.map(AcceptRung::name),
+            io: self.io.then_some("tp_btf/sock_recv_length"),
+            retransmit: self.retransmit.then_some("tp_btf/tcp_retransmit_skb"),
+            reset: self.reset.then_some("tp_btf/tcp_send_reset"),
+            seed: "iter/task_file",
+        }
+    }
+}
+
+/// Loads and attaches the best that this kernel carries of what `settings` ask for.
+pub(super) fn climb(
+    settings: &Settings<'_>,
+) -> anyhow::Result<(ConnledgerSkel<'static>, Links, Hooks)> {
+    let connects = settings.ask_for(&[Kind::Connect]);
+    // Whose a connection is that ends or was retransmitted, an accept has told.
+    let accepts = settings.ask_for(&[Kind::Accept, Kind::Close, Kind::Retransmit, Kind::Reset]);
+    let mut reasons = Vec::new();
+    for rung in AcceptRung::LADDER {
+        let mut plan = Plan {
+            connect: connects.then_some(ConnectRung::Syscall),
+            accept: accepts.then_some(rung),
+            io: accepts && rung.misses_some() && has_tracepoint("sock_recv_length"),
+            retransmit: settings.ask_for(&[Kind::Retransmit]),
+            reset: settings.ask_for(&[Kind::Reset]),
+        };
+        let skel = load(settings, plan)?;
+        let mut links = match plan.accept.map(|rung| rung.attach(&skel.progs)).transpose() {
+            Ok(links) => links.unwrap_or_default(),
+            Err(err) => {
+                reasons.push(format!("{}: {err:#}", rung.name()));
+                continue;
+            }
+        };
+        match plan.connect.map(|rung| rung.attach(&skel.progs)).transpose() {
+            Ok(more) => links.extend(more.unwrap_or_default()),
+            Err(err) => {
+                // No reason to see nothing at all, but it must not go unsaid.
+                eprintln!("connledger: connects that fail before a SYN are not told: {err:#}");
+                plan.connect = None;
+            }
+        }
+        let links = attach_traces(&skel, plan, links)?;
+        return Ok((skel, links, plan.hooks()));
+    }
+    Err(anyhow!("cannot learn who accepts connections: {}", reasons.join("; ")))
+}
+
+/// Whether this kernel has a tracepoint, as its type information tells.
+fn has_tracepoint(name: &str) -> bool {
+    Btf::from_vmlinux()
+        .is_ok_and(|btf| btf.type_by_name::<Typedef<'_>>(&format!("btf_trace_{name}")).is_some())
+}
+
+/// What is attached.
+#[derive(Debug)]
+pub(super) struct Links {
+    /// What looks for ends that were not seen: it must not outlive what sees them.
+    destroy: Option<Link>,
+    others: Vec<Link>,
+}
+
+impl Links {
+    /// Detaches everything. For each link the kernel waits until nobody uses it any more: all at once, so
+    /// that it need wait but once.
+    pub(super) fn detach(&mut self) {
+        drop(self.destroy.take());
+        thread::scope(|scope| {
+            for link in self.others.drain(..) {
+                scope.spawn(move || drop(link));
+            }
+        });
+    }
+}
+
+fn attach_traces(
+    skel: &ConnledgerSkel<'_>,
+    plan: Plan,
+    mut others: Vec<Link>,
+) -> anyhow::Result<Links> {
+    let progs = &skel.progs;
+    let attach = |program: &ProgramMut<'_>, tracepoint: &str| -> anyhow::Result<Link> {
+        program
+            .attach_trace()
+            .with_context(|| format!("cannot attach to the tracepoint {tracepoint} (tp_btf)"))
+    };
+    others.push(attach(&progs.inet_sock_set_state, "inet_sock_set_state")?);
+    // After the first: it must run after it.
+    others.push(attach(&progs.inet_sock_set_state_missed, "inet_sock_set_state")?);
+    let destroy = attach(&progs.tcp_destroy_sock, "tcp_destroy_sock")?;
+    if plan.io {
+        others.push(attach(&progs.sock_send_length, "sock_send_length")?);
+        others.push(attach(&progs.sock_recv_length, "sock_recv_length")?);
+    }
+    if plan.retransmit {
+        others.push(attach(&progs.tcp_retransmit_skb, "tcp_retransmit_skb")?);
+        others.push(attach(&progs.tcp_retransmit_synack, "tcp_retransmit_synack")?);
+    }
+    if plan.reset {
+        others.push(attach(&progs.tcp_send_reset, "tcp_send_reset")?);
+        others.push(attach(&progs.tcp_receive_reset, "tcp_receive_reset")?);
+    }
+    Ok(Links { destroy: Some(destroy), others })
+}
+
+fn load(settings: &Settings<'_>, plan: Plan) -> anyhow::Result<ConnledgerSkel<'static>> {
+    // One object a process, for as long as the process lives: its own borrow need not end.
+    let storage = Box::leak(Box::new(MaybeUninit::uninit()));
+    let mut open = ConnledgerSkelBuilder::default()
+        .open(storage)
+        .context("cannot open the kernel side's object")?;
+    select(&mut open, plan);
+    configure(&mut open, settings, plan)?;
+    let skel = open.load().map_err(|err| {
+        let said = messages::kept();
+        anyhow!(err).context(if said.is_empty() {
+            "the kernel does not load the programs".to_owned()
+        } else {
+            format!("the kernel does not load the programs:\n  {said}\n")
+        })
+    })?;
+    filters::fill(settings.filters, &skel.maps)?;
+    Ok(skel)
+}
+
+/// Leaves out the programs that are not needed, or that this kernel does not know.
+fn select(open: &mut OpenConnledgerSkel<'_>, plan: Plan) {
+    let progs = &mut open.progs;
+    AcceptRung::select(plan.accept, progs);
+    ConnectRung::select(plan.connect, progs);
+    progs.sock_send_length.set_autoload(plan.io);
+    progs.sock_recv_length.set_autoload(plan.io);
+    progs.tcp_retransmit_skb.set_autoload(plan.retransmit);
+    progs.tcp_retransmit_synack.set_autoload(plan.retransmit);
+    progs.tcp_send_reset.set_autoload(plan.reset);
+    progs.tcp_receive_reset.set_autoload(plan.reset);
+}
+
+fn configure(
+    open: &mut OpenConnledgerSkel<'_>,
+    settings: &Settings<'_>,
+    plan: Plan,
+) -> anyhow::Result<()> {
+    open.maps.events.set_max_entries(settings.ring_size)?;
+    open.maps.told.set_max_entries(open_sockets().saturating_mul(2).max(LEAST_TOLD))?;
+    let mut config = cl_config {
+        events: settings.events.iter().map(|&kind| 1 << kind as u32).sum(),
+        subflows: u32::from(settings.mptcp_subflows),
+        accept_rung: plan.accept.map_or(cl_accept_rung::CL_ACCEPT_UNUSED.0, AcceptRung::number),
+        watermark: settings.ring_size / WATERMARK_DIVISOR,
+        ..cl_config::default()
+    };
+    filters::configure(settings.filters, &mut open.maps, &mut config)?;
+    if let Some(rodata) = open.maps.rodata_data.as_mut() {
+        rodata.config = config;
+    }
+    if let Some(bss) = open.maps.bss_data.as_mut() {
+        // User space counts generations from 1: nothing has been announced to it yet.
+        bss.shared.process_generation = crate::process::FIRST_GENERATION;
+        bss.shared.listing = 1;
+    }
+    Ok(())
+}
+
+/// The TCP sockets of the whole host, of every network namespace; 0 if the kernel does not say.
+fn open_sockets() -> u32 {
+    let text = fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
+    text.lines()
+        .find_map(|line| line.strip_prefix("TCP:"))
+        .and_then(|line| line.split_whitespace().skip_while(|word| *word != "alloc").nth(1))
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(0)
+}

@@ -1,0 +1,208 @@
+//! What is seen of each way to connect and to accept, and who is named: tried, one way after the other, and
+//! held against the table in the README. `GOLDEN=write` writes the table anew.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
+use nix::libc;
+use serde_json::Value;
+
+use crate::accepting_uring::Accepting;
+use crate::accepting_uring::Doing;
+use crate::accepting_uring::serve;
+use crate::calls::connect;
+use crate::calls::send_fast;
+use crate::calls::set_option;
+use crate::calls::tcp_for;
+use crate::can_trace;
+use crate::multipath::mptcp_for;
+use crate::namespace::Namespace;
+use crate::namespace::sysctl;
+use crate::namespace::v4;
+use crate::processes::forked;
+use crate::tracer::Tracer;
+use crate::uring::By;
+
+const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+const BEGIN: &str = "<!-- coverage of tracepoint/syscalls: begin -->\n";
+const END: &str = "<!-- coverage of tracepoint/syscalls: end -->\n";
+
+/// Where no packet gets to.
+const NOWHERE: &str = "198.51.100.7:80";
+
+fn nowhere() -> SocketAddr {
+    NOWHERE.parse().unwrap()
+}
+
+/// A way to connect: to a listener, or nowhere.
+type Connecting = fn(SocketAddr);
+
+const CONNECTING: [(&str, Connecting); 9] = [
+    ("`connect`, blocking or not", |server| drop(TcpStream::connect(server).unwrap())),
+    ("`connect` that fails before a SYN", |_| drop(TcpStream::connect(nowhere()).unwrap_err())),
+    ("fast open: `sendto`, `sendmsg` with `MSG_FASTOPEN`", |server| {
+        send_fast(&tcp_for(server), b"data", server).unwrap();
+    }),
+    ("the same, failing before a SYN", |_| {
+        send_fast(&tcp_for(nowhere()), b"data", nowhere()).unwrap_err();
+    }),
+    ("fast open: `TCP_FASTOPEN_CONNECT`", |server| {
+        let socket = tcp_for(server);
+        set_option(&socket, libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, 1);
+        connect(&socket, server).unwrap();
+    }),
+    ("io_uring, in the call that submits", |server| {
+        By::Caller.connect(&tcp_for(server), server).unwrap();
+    }),
+    ("io_uring, by a worker or the kernel's thread (SQPOLL)", |server| {
+        By::Worker.connect(&tcp_for(server), server).unwrap();
+        By::KernelThread.connect(&tcp_for(server), server).unwrap();
+    }),
+    ("io_uring, failing before a SYN", |_| {
+        By::Caller.connect(&tcp_for(nowhere()), nowhere()).unwrap_err();
+    }),
+    ("MPTCP", |server| connect(mptcp_for(server), server).unwrap()),
+];
+
+/// A way to accept, in a process that is not the listener's owner.
+type Serving = fn(&TcpListener);
+
+const ACCEPTING: [(&str, Option<Serving>); 5] = [
+    ("`accept`, `accept4`", Some(|listener| drop(listener.accept().unwrap()))),
+    (
+        "io_uring (plain, SQPOLL, multishot, direct), then a read or write",
+        Some(|listener| {
+            serve(listener, Accepting::Plain, Doing::Write);
+            serve(listener, Accepting::Sqpoll, Doing::Write);
+            serve(listener, Accepting::Direct, Doing::Send);
+            // The last one: it takes all that are left.
+            serve(listener, Accepting::Multishot, Doing::Write);
+        }),
+    ),
+    (
+        "io_uring, closed without either",
+        Some(|listener| serve(listener, Accepting::Plain, Doing::Nothing)),
+    ),
+    ("MPTCP, by `accept`", Some(|listener| drop(listener.accept().unwrap()))),
+    ("nobody accepts", None),
+];
+
+/// How often a way is to be tried: each of what it does takes one connection.
+fn connections(way: &str) -> usize {
+    if way.contains("multishot") { 4 } else { 1 }
+}
+
+/// Whom a record names, seen from the one who called.
+fn named(record: &Value, caller: (i32, i32)) -> &'static str {
+    let process = &record["process"];
+    match (process["pid"] == caller.0, process["tid"] == caller.1) {
+        (true, true) => "the caller, and its thread",
+        (true, false) => "the caller, a thread of io_uring's",
+        _ => "the listener's owner",
+    }
+}
+
+/// A row: what all these records have in common.
+fn row(table: &mut String, way: &str, records: &[&Value], event: &str, caller: (i32, i32)) {
+    let cells: Vec<[String; 3]> = records
+        .iter()
+        .filter(|record| record["event"] == event)
+        .map(|record| {
+            let told = match record["errno"].as_str() {
+                Some(errno) if event == "connect" => format!("`{event}`, with its errno ({errno})"),
+                _ => format!("`{event}`"),
+            };
+            let attributed = record["attributed_to"].as_str();
+            let attributed = attributed.map_or_else(|| "absent".to_owned(), |by| format!("`{by}`"));
+            [told, named(record, caller).to_owned(), attributed]
+        })
+        .collect();
+    let cells = match cells.first() {
+        Some(first) => {
+            assert!(cells.iter().all(|other| other == first), "{way}: {cells:#?}");
+            first.join(" | ")
+        }
+        None => "nothing | – | –".to_owned(),
+    };
+    writeln!(table, "| {way} | {cells} |").unwrap();
+}
+
+fn connecting(table: &mut String) {
+    for (way, work) in CONNECTING {
+        let namespace = Namespace::enter();
+        sysctl("net.ipv4.tcp_fastopen", "3");
+        let tracer = Tracer::start(&["-e", "connect"]);
+        let listener = TcpListener::bind(v4()).unwrap();
+        work(listener.local_addr().unwrap());
+        let caller = (nix::unistd::getpid().as_raw(), nix::unistd::gettid().as_raw());
+        let log = tracer.stop();
+        row(table, way, &log.events(namespace.netns), "connect", caller);
+    }
+}
+
+fn accepting(table: &mut String) {
+    for (way, serving) in ACCEPTING {
+        let namespace = Namespace::enter();
+        let tracer = Tracer::start(&["-e", "accept,close"]);
+        let socket = if way.starts_with("MPTCP") { mptcp_for(v4()) } else { tcp_for(v4()) };
+        socket.bind(&v4().into()).unwrap();
+        socket.listen(16).unwrap();
+        let listener = TcpListener::from(socket);
+        let server = listener.local_addr().unwrap();
+        let child = serving.map(|serve| forked(|| serve(&listener)));
+        let pid = child.as_ref().map_or(0, crate::processes::Child::pid);
+        let streams: Vec<_> = (0..connections(way))
+            .map(|_| {
+                let socket =
+                    if way.starts_with("MPTCP") { mptcp_for(server) } else { tcp_for(server) };
+                connect(&socket, server).unwrap();
+                socket
+            })
+            .collect();
+        if let Some(child) = child {
+            child.wait();
+        } else {
+            thread::sleep(Duration::from_millis(50));
+        }
+        drop((listener, streams));
+        tracer.wait_for_events(namespace.netns, "close", 2 * connections(way));
+        let log = tracer.stop();
+        let events = log.events(namespace.netns);
+        if serving.is_some() {
+            let accepts = events.iter().filter(|record| record["event"] == "accept").count();
+            assert_eq!(accepts, connections(way), "{way}: {events:#?}");
+            row(table, way, &events, "accept", (pid, pid));
+        } else {
+            assert!(events.iter().all(|record| record["event"] == "close"), "{events:#?}");
+            let theirs: Vec<&Value> =
+                events.into_iter().filter(|record| record["opened_by"] == "remote").collect();
+            row(table, way, &theirs, "close", (pid, pid));
+        }
+    }
+}
+
+#[test]
+fn the_readme_says_what_is_seen() {
+    if !can_trace() {
+        return;
+    }
+    let mut table = "| way | told as | process | `attributed_to` |\n".to_owned();
+    table.push_str("| --- | --- | --- | --- |\n| **connecting** | | | |\n");
+    connecting(&mut table);
+    table.push_str("| **accepting** | | | |\n");
+    accepting(&mut table);
+
+    let readme = fs::read_to_string(README).unwrap();
+    let (before, rest) = readme.split_once(BEGIN).expect("the table's place in the README");
+    let (told, after) = rest.split_once(END).expect("the table's end in the README");
+    if std::env::var("GOLDEN").is_ok_and(|what| what == "write") {
+        fs::write(README, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+        return;
+    }
+    assert_eq!(told, table, "GOLDEN=write cargo test --test kernel coverage writes it anew");
+}

@@ -1,0 +1,254 @@
+//! Events on request: listening, segments that are sent again, resets.
+
+use std::io::Read as _;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+use socket2::Domain;
+use socket2::SockRef;
+use socket2::Socket;
+use socket2::Type;
+
+use crate::can_trace;
+use crate::connecting::assert_caller;
+use crate::namespace::Dropping;
+use crate::namespace::Namespace;
+use crate::namespace::sysctl;
+use crate::namespace::v4;
+use crate::namespace::v6;
+use crate::processes::forked;
+use crate::tracer::Tracer;
+use crate::tracer::is_end;
+
+#[test]
+fn listening_begins_and_ends() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    sysctl("net.core.somaxconn", "100");
+    let tracer = Tracer::start(&["-e", "listen"]);
+    let mut locals = Vec::new();
+    for (bound, backlog, told) in [(v4(), 16, 16), (v6(), 0, 0), (v4(), 5000, 100)] {
+        let socket = Socket::new(Domain::for_address(bound), Type::STREAM, None).unwrap();
+        socket.bind(&bound.into()).unwrap();
+        socket.listen(backlog).unwrap();
+        locals.push((socket.local_addr().unwrap().as_socket().unwrap(), told));
+    }
+    let log = tracer.stop();
+    let events = log.events(namespace.netns);
+    assert_eq!(events.len(), 6, "{events:#?}");
+    for (pair, (local, backlog)) in events.chunks(2).zip(locals) {
+        for (event, action) in pair.iter().zip(["begin", "end"]) {
+            assert_eq!(event["event"], "listen", "{event}");
+            assert_eq!(event["action"], action, "{event}");
+            assert_eq!(event["backlog"], backlog, "as the kernel limits it: {event}");
+            assert!(is_end(&event["local"], local), "{event}");
+            assert!(event.get("remote").is_none(), "{event}");
+            assert_eq!(event["conn"], pair[0]["conn"], "{event}");
+            assert_caller(event);
+        }
+    }
+}
+
+#[test]
+fn a_listener_is_its_owners_whoever_closes_it() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    let tracer = Tracer::start(&["-e", "listen"]);
+    let listener = TcpListener::bind(v4()).unwrap();
+    let (wait, go) = nix::unistd::pipe().unwrap();
+    let child = forked(|| {
+        let _ = nix::unistd::read(&wait, &mut [0]);
+    });
+    drop(listener);
+    // The child's exit is what ends it.
+    nix::unistd::write(&go, &[0]).unwrap();
+    child.wait();
+    let log = tracer.stop();
+    let events = log.events(namespace.netns);
+    assert_eq!(events.len(), 2, "{events:#?}");
+    assert_eq!(events[1]["action"], "end");
+    assert_caller(events[1]);
+    assert_eq!(events[1]["attributed_to"], "listener");
+}
+
+/// The retransmissions of a namespace, from `local` to `remote`.
+fn retransmits(log: &crate::tracer::Log, netns: u64, ends: (SocketAddr, SocketAddr)) -> Vec<Value> {
+    let sent =
+        |record: &&Value| is_end(&record["local"], ends.0) && is_end(&record["remote"], ends.1);
+    log.events_of(netns, "retransmit").into_iter().filter(sent).cloned().collect()
+}
+
+#[test]
+fn data_that_is_sent_again() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    let tracer = Tracer::start(&["-e", "close,retransmit"]);
+    let listener = TcpListener::bind(v4()).unwrap();
+    let server = listener.local_addr().unwrap();
+    let mut stream = TcpStream::connect(server).unwrap();
+    let client = stream.local_addr().unwrap();
+    let (mut there, _) = listener.accept().unwrap();
+    let dropping =
+        Dropping::incoming(&format!("tcp dport {} tcp flags & psh == psh", server.port()));
+    stream.write_all(b"once more").unwrap();
+    thread::sleep(Duration::from_millis(700));
+    drop(dropping);
+    there.read_exact(&mut [0; 9]).unwrap();
+    drop(there);
+    drop(stream);
+    tracer.wait_for_events(namespace.netns, "close", 2);
+    let log = tracer.stop();
+    let again = retransmits(&log, namespace.netns, (client, server));
+    assert!(!again.is_empty(), "{:#?}", log.events(namespace.netns));
+    let close = log.event(namespace.netns, "close", client, server);
+    assert_eq!(close["retransmits"], again.len(), "{close}");
+    for record in &again {
+        assert_eq!(record["state"], "established", "{record}");
+        assert_eq!(record["conn"], close["conn"], "{record}");
+        assert_caller(record);
+    }
+    assert_eq!(close["bytes_sent"], 9, "{close}");
+}
+
+#[test]
+fn handshakes_that_are_sent_again() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    let tracer = Tracer::start(&["-e", "retransmit,accept"]);
+    let listener = TcpListener::bind(v4()).unwrap();
+    let server = listener.local_addr().unwrap();
+    // The SYN is lost once.
+    let dropping =
+        Dropping::incoming(&format!("tcp dport {} tcp flags & (syn|ack) == syn", server.port()));
+    let first = thread::spawn(move || TcpStream::connect(server).unwrap());
+    thread::sleep(Duration::from_millis(500));
+    drop(dropping);
+    let first = first.join().unwrap();
+    // The answer to the SYN is lost once.
+    let dropping = Dropping::incoming(&format!(
+        "tcp sport {} tcp flags & (syn|ack) == (syn|ack)",
+        server.port()
+    ));
+    let second = thread::spawn(move || TcpStream::connect(server).unwrap());
+    thread::sleep(Duration::from_millis(500));
+    drop(dropping);
+    let second = second.join().unwrap();
+    let log = tracer.stop();
+    let syns = retransmits(&log, namespace.netns, (first.local_addr().unwrap(), server));
+    assert!(!syns.is_empty(), "{:#?}", log.events(namespace.netns));
+    for syn in &syns {
+        assert_eq!(syn["state"], "syn_sent", "{syn}");
+        assert_eq!(syn["process"]["pid"], std::process::id(), "{syn}");
+        assert!(syn.get("attributed_to").is_none(), "{syn}");
+    }
+    // Nobody's socket yet: the listener's owner's.
+    let answers = retransmits(&log, namespace.netns, (server, second.local_addr().unwrap()));
+    assert!(!answers.is_empty(), "{:#?}", log.events(namespace.netns));
+    for answer in &answers {
+        assert_eq!(answer["state"], "syn_recv", "{answer}");
+        assert_eq!(answer["attributed_to"], "listener", "{answer}");
+        assert!(answer.get("conn").is_none(), "{answer}");
+        assert_caller(answer);
+    }
+}
+
+#[test]
+fn a_syn_at_a_closed_port() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    for bound in [v4(), v6()] {
+        let closed = TcpListener::bind(bound).unwrap().local_addr().unwrap();
+        let tracer = Tracer::start(&["-e", "connect,reset"]);
+        TcpStream::connect(closed).unwrap_err();
+        let log = tracer.stop();
+        let resets = log.events_of(namespace.netns, "reset");
+        assert_eq!(resets.len(), 2, "{resets:#?}");
+        // What answered: no socket, so nobody.
+        let sent = resets[0];
+        assert_eq!(sent["direction"], "sent", "{sent}");
+        assert!(is_end(&sent["local"], closed), "{sent}");
+        for field in ["state", "process", "conn", "attributed_to"] {
+            assert!(sent.get(field).is_none(), "{sent}");
+        }
+        // What was answered.
+        let received = resets[1];
+        assert_eq!(received["direction"], "received", "{received}");
+        assert_eq!(received["state"], "syn_sent", "{received}");
+        assert!(is_end(&received["remote"], closed), "{received}");
+        assert_eq!(received["local"], sent["remote"], "{received}");
+        assert_caller(received);
+        let connect = log.events_of(namespace.netns, "connect")[0];
+        assert_eq!(connect["conn"], received["conn"], "{connect}");
+        assert_eq!(connect["outcome"], "refused", "{connect}");
+    }
+}
+
+#[test]
+fn a_connection_that_is_reset() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    let tracer = Tracer::start(&["-e", "close,reset"]);
+    let listener = TcpListener::bind(v4()).unwrap();
+    let server = listener.local_addr().unwrap();
+    let stream = TcpStream::connect(server).unwrap();
+    let client = stream.local_addr().unwrap();
+    let (mut there, _) = listener.accept().unwrap();
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
+    there.read(&mut [0]).unwrap_err();
+    drop(there);
+    let log = tracer.stop();
+    let resets = log.events_of(namespace.netns, "reset");
+    assert_eq!(resets.len(), 2, "{resets:#?}");
+    for (direction, local, remote) in [("sent", client, server), ("received", server, client)] {
+        let reset = log.event(namespace.netns, "reset", local, remote);
+        assert_eq!(reset["direction"], direction, "{reset}");
+        assert_caller(reset);
+        let close = log.event(namespace.netns, "close", local, remote);
+        assert_eq!(reset["conn"], close["conn"], "{reset}");
+    }
+    let received = log.event(namespace.netns, "reset", server, client);
+    assert_eq!(received["state"], "established", "{received}");
+}
+
+#[test]
+fn filters_judge_what_is_on_request_too() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    let closed = TcpListener::bind(v4()).unwrap().local_addr().unwrap();
+    let me = std::process::id().to_string();
+    for (args, told) in [
+        (["-p", me.as_str()], 2), // the listen, and the reset that it received
+        (["--remote-net", "!127.0.0.0/8"], 1), // a listener has no remote end
+        (["--local-net", "192.0.2.0/24"], 0),
+        (["-p", "!1"], 3), // nobody is not process 1
+    ] {
+        let tracer = Tracer::start(&["-e", "listen,reset", args[0], args[1]]);
+        let listener = TcpListener::bind(v4()).unwrap();
+        TcpStream::connect(closed).unwrap_err();
+        let log = tracer.stop();
+        let events = log.events(namespace.netns);
+        assert_eq!(events.len(), told, "{args:?}: {events:#?}");
+        assert!(log.stop()["filtered"].as_u64().unwrap() >= 3 - told as u64, "{}", log.stop());
+        drop(listener);
+    }
+}

@@ -1,0 +1,374 @@
+//! What is open when tracing begins is listed, once, whatever happens meanwhile.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::io::Write as _;
+use std::net::Shutdown;
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::net::TcpStream;
+use std::os::fd::AsFd as _;
+use std::os::fd::AsRawFd as _;
+use std::thread;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use nix::fcntl::FcntlArg;
+use nix::fcntl::OFlag;
+use serde_json::Value;
+use socket2::SockRef;
+
+use crate::can_trace;
+use crate::namespace::Namespace;
+use crate::namespace::v4;
+use crate::namespace::v6;
+use crate::processes::forked;
+use crate::tracer::Log;
+use crate::tracer::Tracer;
+
+/// A connection between two ends of this thread.
+fn pair(listener: &TcpListener) -> (TcpStream, TcpStream) {
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    (client, server)
+}
+
+fn ends(stream: &TcpStream) -> (SocketAddr, SocketAddr) {
+    (stream.local_addr().unwrap(), stream.peer_addr().unwrap())
+}
+
+/// What this process held: the process is named, none of its threads.
+fn assert_held_here(open: &Value) {
+    let process = &open["process"];
+    assert_eq!(process["pid"], std::process::id(), "{open}");
+    assert_eq!(process["tid"], std::process::id(), "{open}");
+    assert_eq!(process["ppid"], nix::unistd::getppid().as_raw(), "{open}");
+    assert_eq!(open["attributed_to"], "holder", "{open}");
+}
+
+fn assert_listed_at_start(log: &Log) {
+    let seq = |kind: &str| log.of_kind(kind).next().unwrap()["seq"].as_u64().unwrap();
+    for open in log.of_kind("open") {
+        let place = open["seq"].as_u64().unwrap();
+        assert!(seq("start") < place && place < seq("ready"), "{open}");
+    }
+}
+
+#[test]
+fn connections_are_listed_with_their_state_and_their_holder() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    for (bound, family) in [(v4(), "ipv4"), (v6(), "ipv6")] {
+        let listener = TcpListener::bind(bound).unwrap();
+        let (client, server) = pair(&listener);
+        let (half_closed, waiting) = pair(&listener);
+        half_closed.shutdown(Shutdown::Write).unwrap();
+        // FIN and its acknowledgement are there.
+        assert_eq!((&waiting).read(&mut [0]).unwrap(), 0);
+        thread::sleep(Duration::from_millis(100));
+        let tracer = Tracer::start(&[]);
+        let log = tracer.stop();
+        assert_listed_at_start(&log);
+        for (stream, state) in [
+            (&client, "established"),
+            (&server, "established"),
+            (&half_closed, "fin_wait2"),
+            (&waiting, "close_wait"),
+        ] {
+            let (local, remote) = ends(stream);
+            let open = log.event(namespace.netns, "open", local, remote);
+            assert_eq!(open["state"], state, "{open}");
+            assert_eq!(open["family"], family, "{open}");
+            assert!(open["conn"].is_string(), "{open}");
+            assert_held_here(open);
+        }
+        assert_eq!(log.events(namespace.netns).len(), 4, "no listener: it was not asked for");
+    }
+}
+
+#[test]
+fn listeners_are_listed_on_request() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    let listener = TcpListener::bind("[::]:0").unwrap();
+    let local = listener.local_addr().unwrap();
+    let (client, _server) = pair(&TcpListener::bind(v4()).unwrap());
+    let log = Tracer::start(&["-e", "listen"]).stop();
+    assert_listed_at_start(&log);
+    let events = log.events(namespace.netns);
+    assert_eq!(events.len(), 1, "{events:#?}");
+    assert_eq!(events[0]["event"], "open");
+    assert_eq!(events[0]["state"], "listen");
+    assert_eq!(events[0]["local"]["ip"], "::");
+    assert_eq!(events[0]["local"]["port"], local.port());
+    assert!(events[0].get("remote").is_none(), "{}", events[0]);
+    assert_held_here(events[0]);
+    // With both, both; and what begins to listen then is told as such, once.
+    let tracer = Tracer::start(&["-e", "open,listen"]);
+    let later = TcpListener::bind(v4()).unwrap();
+    let log = tracer.stop();
+    assert_eq!(log.events_of(namespace.netns, "open").len(), 3);
+    let listens = log.events_of(namespace.netns, "listen");
+    assert_eq!(listens.len(), 1, "{listens:#?}");
+    assert_eq!(listens[0]["local"]["port"], later.local_addr().unwrap().port());
+    drop(client);
+}
+
+#[test]
+fn what_several_processes_hold_is_listed_once() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    let (client, server) = pair(&TcpListener::bind(v4()).unwrap());
+    let copy = client.try_clone().unwrap();
+    let (wait, go) = nix::unistd::pipe().unwrap();
+    let children: Vec<_> = (0..3)
+        .map(|_| {
+            forked(|| {
+                let _ = nix::unistd::read(&wait, &mut [0]);
+            })
+        })
+        .collect();
+    let log = Tracer::start(&[]).stop();
+    nix::unistd::write(&go, &[0; 3]).unwrap();
+    children.into_iter().for_each(crate::processes::Child::wait);
+    assert_eq!(log.events_of(namespace.netns, "open").len(), 2);
+    // The process with the lowest id of those that hold it, which is listed first.
+    let (local, remote) = ends(&client);
+    assert_held_here(log.event(namespace.netns, "open", local, remote));
+    drop((copy, server));
+}
+
+#[test]
+fn connections_of_every_namespace_are_listed() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    let here = pair(&TcpListener::bind(v4()).unwrap());
+    let elsewhere = thread::spawn(|| {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+        crate::namespace::ip(&["link", "set", "lo", "up"]);
+        let netns = std::os::unix::fs::MetadataExt::ino(
+            &std::fs::metadata("/proc/thread-self/ns/net").unwrap(),
+        );
+        (netns, pair(&TcpListener::bind(v4()).unwrap()))
+    });
+    let (other, there) = elsewhere.join().unwrap();
+    let log = Tracer::start(&[]).stop();
+    for (netns, (client, server)) in [(namespace.netns, here), (other, there)] {
+        assert_eq!(log.events_of(netns, "open").len(), 2);
+        for stream in [client, server] {
+            let (local, remote) = ends(&stream);
+            assert_eq!(log.event(netns, "open", local, remote)["netns"], netns);
+        }
+    }
+}
+
+#[test]
+fn what_nobody_holds_is_not_listed_and_its_close_is_right() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    let listener = TcpListener::bind(v4()).unwrap();
+    let server = listener.local_addr().unwrap();
+    // One waits to be accepted; of the other one, an end has no process any more.
+    let queued = TcpStream::connect(server).unwrap();
+    let queued_client = queued.local_addr().unwrap();
+    let other = TcpListener::bind(v4()).unwrap();
+    let (orphan, held) = pair(&other);
+    crate::calls::set_option(&orphan, nix::libc::IPPROTO_TCP, nix::libc::TCP_LINGER2, 70);
+    let (orphan_local, orphan_remote) = ends(&orphan);
+    (&orphan).write_all(b"last words").unwrap();
+    drop(orphan);
+    thread::sleep(Duration::from_millis(100));
+    let tracer = Tracer::start(&[]);
+    drop(listener);
+    drop((queued, held));
+    tracer.wait_for_events(namespace.netns, "close", 4);
+    let log = tracer.stop();
+    let opens = log.events_of(namespace.netns, "open");
+    assert_eq!(opens.len(), 2, "the ends that this process held: {opens:#?}");
+    let close = log.event(namespace.netns, "close", server, queued_client);
+    assert_eq!(close["closed_by"], "local_reset", "its listener went away: {close}");
+    let close = log.event(namespace.netns, "close", orphan_local, orphan_remote);
+    assert!(close.get("process").is_none(), "{close}");
+    assert_eq!(close["bytes_sent"], 10, "{close}");
+}
+
+#[test]
+fn more_connections_than_the_ring_holds() {
+    const PAIRS: usize = 3000;
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    let listener = TcpListener::bind(v4()).unwrap();
+    let pairs: Vec<_> = (0..PAIRS).map(|_| pair(&listener)).collect();
+    // 4,096 records of 152 bytes between two looks: room for those of other tests, too.
+    let log = Tracer::start(&["--ring-size", "1MiB"]).stop();
+    assert_eq!(log.stop()["lost"], 0, "{}", log.stop());
+    assert_eq!(log.events_of(namespace.netns, "open").len(), 2 * PAIRS);
+    assert_listed_at_start(&log);
+    drop(pairs);
+}
+
+/// What a process did with one end of a connection, in nanoseconds since 1970.
+struct Life {
+    cookie: u64,
+    ports: (u64, u64),
+    /// The call that made it, or took it, was about to be made.
+    begun: u64,
+    /// It was about to be closed.
+    ending: u64,
+}
+
+fn now() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap()
+}
+
+/// Makes connections to itself until `enough` says so: keeps some for a while, closes the oldest.
+fn live(enough: impl Fn() -> bool, kept: usize) -> Vec<Life> {
+    let listener = TcpListener::bind(v4()).unwrap();
+    let mut open: std::collections::VecDeque<(TcpStream, u64)> = std::collections::VecDeque::new();
+    let mut lives = Vec::new();
+    let mut close = |(stream, begun): (TcpStream, u64)| {
+        let cookie = SockRef::from(&stream).cookie().unwrap();
+        let (local, remote) = ends(&stream);
+        let ports = (local.port().into(), remote.port().into());
+        lives.push(Life { cookie, ports, begun, ending: now() });
+    };
+    // Some last from beginning to end.
+    let lasting: Vec<_> = (0..200).map(|_| (now(), pair(&listener))).collect();
+    while !enough() {
+        let begun = now();
+        let (client, server) = pair(&listener);
+        open.extend([(client, begun), (server, begun)]);
+        while open.len() > kept {
+            close(open.pop_front().unwrap());
+        }
+        // Some thousands a second are asked for, not all that the host can do.
+        thread::sleep(Duration::from_micros(200));
+    }
+    for (begun, (client, server)) in lasting {
+        open.extend([(client, begun), (server, begun)]);
+    }
+    open.into_iter().for_each(close);
+    lives
+}
+
+/// Each connection of a busy host, through the start of a tracer: one beginning, one end, nothing doubled
+/// and nothing missing.
+#[test]
+fn the_union_is_exact_while_thousands_come_and_go() {
+    const PROCESSES: usize = 4;
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    let (wait, stop) = nix::unistd::pipe().unwrap();
+    nix::fcntl::fcntl(&wait, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    let books: Vec<_> = (0..PROCESSES).map(|_| tempfile::tempfile().unwrap()).collect();
+    let children: Vec<_> = books
+        .iter()
+        .zip([2, 20, 200, 600])
+        .map(|(book, kept)| {
+            forked(|| {
+                // A byte, or the end of the test.
+                let enough = || nix::unistd::read(wait.as_fd(), &mut [0]).is_ok();
+                nix::unistd::close(stop.as_raw_fd()).unwrap();
+                let line = |Life { cookie, ports: (local, remote), begun, ending }| {
+                    format!("{cookie} {local} {remote} {begun} {ending}")
+                };
+                let text = live(enough, kept).into_iter().map(line).collect::<Vec<_>>().join("\n");
+                let mut book: &File = book;
+                book.write_all(text.as_bytes()).unwrap();
+            })
+        })
+        .collect();
+    thread::sleep(Duration::from_millis(400));
+    let before = now();
+    let tracer = Tracer::start(&["--ring-size", "64MiB"]);
+    thread::sleep(Duration::from_millis(300));
+    nix::unistd::write(&stop, &[0; PROCESSES]).unwrap();
+    children.into_iter().for_each(crate::processes::Child::wait);
+    let log = tracer.stop();
+    assert_eq!(log.stop()["lost"], 0, "{}", log.stop());
+
+    let mut told: HashMap<u64, (Vec<&str>, usize)> = HashMap::new();
+    let lives: Vec<Life> = books.iter().flat_map(read_book).collect();
+    for record in log.events(namespace.netns) {
+        let cookie = if let Some(conn) = record["conn"].as_str() {
+            u64::from_str_radix(conn.rsplit('-').next().unwrap(), 16).unwrap()
+        } else {
+            // Accepted, but established before anybody asked for its cookie, and so before tracing.
+            let ports = ["local", "remote"].map(|end| record[end]["port"].as_u64().unwrap());
+            let is_it = |life: &&Life| life.ports == ports.into() && life.ending > before;
+            lives.iter().find(is_it).unwrap_or_else(|| panic!("{record}")).cookie
+        };
+        let (beginnings, ends) = told.entry(cookie).or_default();
+        match record["event"].as_str().unwrap() {
+            "close" => *ends += 1,
+            beginning => beginnings.push(beginning),
+        }
+    }
+    for (cookie, (beginnings, ends)) in &told {
+        assert!(beginnings.len() <= 1 && *ends <= 1, "{cookie:x}: {beginnings:?}, {ends} ends");
+    }
+    let time = |kind: &str| unix_ns(log.of_kind(kind).next().unwrap());
+    // The hooks were attached when `start` was made.
+    let (start, ready) = (time("start"), time("ready"));
+    let (mut through, mut during, mut earlier) = (0, 0, 0);
+    for life in &lives {
+        let (beginnings, ends) = told.remove(&life.cookie).unwrap_or_default();
+        let is = format!("{:x}, {beginnings:?}, {ends} ends", life.cookie);
+        if life.ending < before {
+            // Its last transitions may come later, if its peer was closed later.
+            earlier += 1;
+            continue;
+        }
+        if life.begun > start {
+            assert_eq!(beginnings.len(), 1, "{is}");
+            assert_ne!(beginnings[0], "open", "{is}");
+        }
+        if life.ending > start {
+            assert_eq!((beginnings.len(), ends), (1, 1), "{is}");
+            during += usize::from(life.ending < ready);
+            through += usize::from(life.begun < before && life.ending > ready);
+        }
+    }
+    assert!(told.is_empty(), "nobody's: {told:?}");
+    assert!(earlier > 1000 && through > 500 && during > 20, "{earlier}, {through}, {during}");
+}
+
+fn read_book(mut book: &File) -> Vec<Life> {
+    let mut text = String::new();
+    std::io::Seek::rewind(&mut book).unwrap();
+    book.read_to_string(&mut text).unwrap();
+    text.lines()
+        .map(|line| {
+            let mut words = line.split(' ');
+            let mut number = || words.next().unwrap().parse().unwrap();
+            Life {
+                cookie: number(),
+                ports: (number(), number()),
+                begun: number(),
+                ending: number(),
+            }
+        })
+        .collect()
+}
+
+/// When a record's event was, nanoseconds since 1970.
+fn unix_ns(record: &Value) -> u64 {
+    let time: jiff::Timestamp = record["time"].as_str().unwrap().parse().unwrap();
+    u64::try_from(time.as_nanosecond()).unwrap()
+}
