@@ -73,6 +73,8 @@ pub(super) fn climb(
             reset: settings.ask_for(&[Kind::Reset]),
         };
         let skel = load(settings, plan)?;
+        // Ahead of all that keeps something about a socket outside of it: what goes must take it along.
+        let destroy = attach_trace(&skel.progs.tcp_destroy_sock, "tcp_destroy_sock")?;
         let mut links = match plan.accept.map(|rung| rung.attach(&skel.progs)).transpose() {
             Ok(links) => links.unwrap_or_default(),
             Err(err) => {
@@ -88,7 +90,8 @@ pub(super) fn climb(
                 plan.connect = None;
             }
         }
-        let links = attach_traces(&skel, plan, links)?;
+        attach_traces(&skel, plan, &mut links)?;
+        let links = Links { destroy: Some(destroy), others: links };
         return Ok((skel, links, plan.hooks()));
     }
     Err(anyhow!("cannot learn who accepts connections: {}", reasons.join("; ")))
@@ -121,34 +124,34 @@ impl Links {
     }
 }
 
+fn attach_trace(program: &ProgramMut<'_>, tracepoint: &str) -> anyhow::Result<Link> {
+    program
+        .attach_trace()
+        .with_context(|| format!("cannot attach to the tracepoint {tracepoint} (tp_btf)"))
+}
+
 fn attach_traces(
     skel: &ConnledgerSkel<'_>,
     plan: Plan,
-    mut others: Vec<Link>,
-) -> anyhow::Result<Links> {
+    links: &mut Vec<Link>,
+) -> anyhow::Result<()> {
     let progs = &skel.progs;
-    let attach = |program: &ProgramMut<'_>, tracepoint: &str| -> anyhow::Result<Link> {
-        program
-            .attach_trace()
-            .with_context(|| format!("cannot attach to the tracepoint {tracepoint} (tp_btf)"))
-    };
-    others.push(attach(&progs.inet_sock_set_state, "inet_sock_set_state")?);
+    links.push(attach_trace(&progs.inet_sock_set_state, "inet_sock_set_state")?);
     // After the first: it must run after it.
-    others.push(attach(&progs.inet_sock_set_state_missed, "inet_sock_set_state")?);
-    let destroy = attach(&progs.tcp_destroy_sock, "tcp_destroy_sock")?;
+    links.push(attach_trace(&progs.inet_sock_set_state_missed, "inet_sock_set_state")?);
     if plan.io {
-        others.push(attach(&progs.sock_send_length, "sock_send_length")?);
-        others.push(attach(&progs.sock_recv_length, "sock_recv_length")?);
+        links.push(attach_trace(&progs.sock_send_length, "sock_send_length")?);
+        links.push(attach_trace(&progs.sock_recv_length, "sock_recv_length")?);
     }
     if plan.retransmit {
-        others.push(attach(&progs.tcp_retransmit_skb, "tcp_retransmit_skb")?);
-        others.push(attach(&progs.tcp_retransmit_synack, "tcp_retransmit_synack")?);
+        links.push(attach_trace(&progs.tcp_retransmit_skb, "tcp_retransmit_skb")?);
+        links.push(attach_trace(&progs.tcp_retransmit_synack, "tcp_retransmit_synack")?);
     }
     if plan.reset {
-        others.push(attach(&progs.tcp_send_reset, "tcp_send_reset")?);
-        others.push(attach(&progs.tcp_receive_reset, "tcp_receive_reset")?);
+        links.push(attach_trace(&progs.tcp_send_reset, "tcp_send_reset")?);
+        links.push(attach_trace(&progs.tcp_receive_reset, "tcp_receive_reset")?);
     }
-    Ok(Links { destroy: Some(destroy), others })
+    Ok(())
 }
 
 fn load(settings: &Settings<'_>, plan: Plan) -> anyhow::Result<ConnledgerSkel<'static>> {

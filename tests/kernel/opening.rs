@@ -222,6 +222,7 @@ fn more_connections_than_the_ring_holds() {
 }
 
 /// What a process did with one end of a connection, in nanoseconds since 1970.
+#[derive(Debug)]
 struct Life {
     cookie: u64,
     ports: (u64, u64),
@@ -303,6 +304,9 @@ fn the_union_is_exact_while_thousands_come_and_go() {
     let log = tracer.stop();
     assert_eq!(log.stop()["lost"], 0, "{}", log.stop());
 
+    let time = |kind: &str| unix_ns(log.of_kind(kind).next().unwrap());
+    // The hooks were attached when `start` was made.
+    let (start, ready) = (time("start"), time("ready"));
     let mut told: HashMap<u64, (Vec<&str>, usize)> = HashMap::new();
     let lives: Vec<Life> = books.iter().flat_map(read_book).collect();
     for record in log.events(namespace.netns) {
@@ -311,7 +315,10 @@ fn the_union_is_exact_while_thousands_come_and_go() {
         } else {
             // Accepted, but established before anybody asked for its cookie, and so before tracing.
             let ports = ["local", "remote"].map(|end| record[end]["port"].as_u64().unwrap());
-            let is_it = |life: &&Life| life.ports == ports.into() && life.ending > before;
+            let time = unix_ns(record);
+            let is_it = |life: &&Life| {
+                life.ports == ports.into() && life.begun < time && time < life.ending
+            };
             lives.iter().find(is_it).unwrap_or_else(|| panic!("{record}")).cookie
         };
         let (beginnings, ends) = told.entry(cookie).or_default();
@@ -323,24 +330,28 @@ fn the_union_is_exact_while_thousands_come_and_go() {
     for (cookie, (beginnings, ends)) in &told {
         assert!(beginnings.len() <= 1 && *ends <= 1, "{cookie:x}: {beginnings:?}, {ends} ends");
     }
-    let time = |kind: &str| unix_ns(log.of_kind(kind).next().unwrap());
-    // The hooks were attached when `start` was made.
-    let (start, ready) = (time("start"), time("ready"));
     let (mut through, mut during, mut earlier) = (0, 0, 0);
     for life in &lives {
         let (beginnings, ends) = told.remove(&life.cookie).unwrap_or_default();
-        let is = format!("{:x}, {beginnings:?}, {ends} ends", life.cookie);
+        let is = || {
+            let theirs = |record: &&&Value| {
+                record["local"]["port"] == life.ports.0 && record["remote"]["port"] == life.ports.1
+            };
+            let events = log.events(namespace.netns);
+            let records: Vec<_> = events.iter().filter(theirs).collect();
+            format!("{life:#?}\n{start}, {ready}: {beginnings:?}, {ends} ends\n{records:#?}")
+        };
         if life.ending < before {
             // Its last transitions may come later, if its peer was closed later.
             earlier += 1;
             continue;
         }
         if life.begun > start {
-            assert_eq!(beginnings.len(), 1, "{is}");
-            assert_ne!(beginnings[0], "open", "{is}");
+            assert_eq!(beginnings.len(), 1, "{}", is());
+            assert_ne!(beginnings[0], "open", "{}", is());
         }
         if life.ending > start {
-            assert_eq!((beginnings.len(), ends), (1, 1), "{is}");
+            assert_eq!((beginnings.len(), ends), (1, 1), "{}", is());
             during += usize::from(life.ending < ready);
             through += usize::from(life.begun < before && life.ending > ready);
         }
