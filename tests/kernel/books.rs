@@ -9,6 +9,8 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use nix::mount::MsFlags;
+use nix::sched::CloneFlags;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use socket2::SockRef;
@@ -97,6 +99,51 @@ fn every_connection_of_many_processes_is_found_exactly_once() {
         assert_eq!(by_process[&format!("close {pid}")], EACH);
     }
     assert_eq!(by_process[&format!("accept {}", std::process::id())], ALL);
+}
+
+/// Packets on the loopback device are handled by softirqs of the first two CPUs: they interrupt the programs.
+fn steer_packets() {
+    nix::sched::unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    let nothing = None::<&str>;
+    nix::mount::mount(nothing, "/", nothing, MsFlags::MS_PRIVATE | MsFlags::MS_REC, nothing)
+        .unwrap();
+    // The devices of this namespace.
+    nix::mount::mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), nothing).unwrap();
+    let cpus = if thread::available_parallelism().unwrap().get() > 1 { "3" } else { "1" };
+    std::fs::write("/sys/class/net/lo/queues/rx-0/rps_cpus", cpus).unwrap();
+}
+
+#[test]
+fn what_interrupts_a_program_is_recovered() {
+    const PROCESSES: usize = 4;
+    const EACH: usize = 1500;
+    const ALL: usize = PROCESSES * EACH;
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    steer_packets();
+    sysctl("net.core.somaxconn", "4096");
+    let tracer = Tracer::start(&["--ring-size", "32MiB"]);
+    let listener = listener();
+    let server = listener.local_addr().unwrap();
+    let server_thread = acceptor(listener, ALL);
+    let clients: Vec<Child> = (0..PROCESSES).map(|_| client(server, EACH)).collect();
+    clients.into_iter().for_each(Child::wait);
+    server_thread.join().unwrap();
+    let log = tracer.stop();
+    let stop = log.stop();
+    // Only the second program saw these, and told them; nothing is doubled by it.
+    assert!(stop["recovered"].as_u64().is_some_and(|recovered| recovered > 0), "{stop}");
+    let told = count_by(&log, namespace.netns, |record| {
+        assert!(record["process"]["pid"].is_u64(), "{record}");
+        format!("{} {}", record["event"].as_str().unwrap(), record["conn"].as_str().unwrap_or("?"))
+    });
+    assert!(told.iter().all(|(key, &count)| count == 1 || key.ends_with('?')), "doubled");
+    // Some kernels run no program at all now and then, and count no miss (Linux 6.18 as built for a cloud;
+    // the kernel's own tracing sees these events): a hundredth is allowed for it, not for us.
+    let found = told.values().sum::<usize>() as u64 + stop["lost"].as_u64().unwrap();
+    assert!(found > 4 * ALL as u64 * 99 / 100, "{found} of {}: {stop}", 4 * ALL);
 }
 
 fn count_by(log: &Log, netns: u64, key: impl Fn(&Value) -> String) -> HashMap<String, usize> {
