@@ -52,7 +52,6 @@ struct {
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 16384);
 	__type(key, __u64);
 	__type(value, __u8);
@@ -137,11 +136,12 @@ static __always_inline bool awaits_accept(const struct sock *sk)
 	return bpf_map_lookup_elem(&accept_queue, &key);
 }
 
-static __always_inline void leave_queue(const struct sock *sk)
+/* Takes it out of the queue: who succeeds tells the accept. */
+static __always_inline bool leave_queue(const struct sock *sk)
 {
 	__u64 key = (__u64)sk;
 
-	bpf_map_delete_elem(&accept_queue, &key);
+	return bpf_map_delete_elem(&accept_queue, &key) == 0;
 }
 
 static __always_inline void enter_queue(struct sock *sk, const struct connection *c)
@@ -207,21 +207,24 @@ static __always_inline bool fast_opened(struct sock *sk, struct connection *c, _
  */
 static __always_inline void settle_owner(struct sock *sk, struct connection *c, bool at_work, __u64 now)
 {
+	bool queued;
+
 	if (c->opened_by == CL_SIDE_LOCAL || c->accepted || c->protocol == CL_MPTCP_SUBFLOW ||
 	    config.accept_rung != CL_ACCEPT_SYSCALL)
 		return;
+	/* in this order: an accept is entered among the acceptors before it leaves the queue */
+	queued = awaits_accept(sk);
 	if (adopt_acceptor(sk, c) || c->opened_by != CL_SIDE_REMOTE)
 		return;
 	if (!sk->sk_socket) /* no process has it */
 		return;
 	c->had_process = 1;
-	if (!awaits_accept(sk)) {
+	if (!queued) {
 		/* taken from the queue, and by nobody but its listener's owner */
 		if (c->owner.attribution == CL_BY_LISTENER)
 			c->owner.attribution = CL_BY_ACCEPT;
 		c->accepted = 1;
-	} else if (at_work) {
-		leave_queue(sk);
+	} else if (at_work && leave_queue(sk)) {
 		c->accepted = 1;
 		tell_accept_of(sk, c, c->established_ns, now);
 	}
@@ -230,7 +233,7 @@ static __always_inline void settle_owner(struct sock *sk, struct connection *c, 
 /* The socket is freed. If it had a process that nobody saw accept, then that was so all the same. */
 static __always_inline void settle_last(struct sock *sk, struct connection *c, __u64 now)
 {
-	if (!c->accepted && c->had_process && awaits_accept(sk))
+	if (!c->accepted && c->had_process && leave_queue(sk))
 		tell_accept_of(sk, c, c->established_ns, now);
 }
 
@@ -245,19 +248,23 @@ static __always_inline void used(struct sock *sk)
 	c = bpf_sk_storage_get(&connections, sk, NULL, 0);
 	if (!c || c->accepted || c->opened_by != CL_SIDE_REMOTE || c->protocol == CL_MPTCP_SUBFLOW)
 		return;
-	if (awaits_accept(sk)) {
-		task = bpf_get_current_task_btf();
-		identify(&c->owner, task, CL_BY_IO);
-		announce(&c->owner, task);
+	if (!leave_queue(sk)) {
+		/* its accept was seen, or another thread is ahead of this one */
+		settle_owner(sk, c, false, 0);
+		return;
 	}
-	settle_owner(sk, c, true, bpf_ktime_get_boot_ns());
+	c->accepted = 1;
+	task = bpf_get_current_task_btf();
+	identify(&c->owner, task, CL_BY_IO);
+	announce(&c->owner, task);
+	tell_accept_of(sk, c, c->established_ns, bpf_ktime_get_boot_ns());
 }
 
 static __always_inline void accept_returned(long fd)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	__u64 now = bpf_ktime_get_boot_ns();
-	bool gone = false, taken_by_owner = false, verdict;
+	bool gone = false, taken_by_owner = false, was_queued, verdict;
 	struct acceptor acceptor = {};
 	__u64 established_ns = 0, key;
 	struct waiting *waiting;
@@ -284,14 +291,13 @@ static __always_inline void accept_returned(long fd)
 		acceptor.cookie = waiting->cookie;
 		established_ns = waiting->established_ns;
 		taken_by_owner = same_owner(&acceptor.owner, &waiting->owner);
-		bpf_map_delete_elem(&accept_queue, &key);
 	} else {
 		acceptor.cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
 	}
 	/*
 	 * The state must learn of an acceptor that it cannot infer. It infers the listener's owner if the
-	 * connection has left the queue when it leaves ESTABLISHED: so the queue is left first, and the
-	 * state is read then. From a socket that is CLOSE already it learns nothing any more.
+	 * connection has left the queue and there is no acceptor: so the acceptor is entered first. From a
+	 * socket that is CLOSE already the state learns nothing any more.
 	 */
 	state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	if (state == TCP_SYN_RECV) {
@@ -304,12 +310,19 @@ static __always_inline void accept_returned(long fd)
 		if (bpf_map_update_elem(&acceptors, &key, &acceptor, BPF_ANY))
 			count(acceptors_full);
 	}
+	was_queued = waiting;
+	/* in the queue, and left it meanwhile: another thread was at work with it, and it has been told */
+	if (was_queued && !leave_queue(sk))
+		return;
 	read_conn(&conn, sk);
+	/* MPTCP's transition to CLOSE has let go of what is entered here, or will not */
+	if (conn.protocol == CL_MPTCP && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE)
+		forget_passive(sk);
 	/*
 	 * It was established before tracing began, and may have been listed as open. MPTCP forgets what is
 	 * CLOSE, so that nothing may be remembered about it here.
 	 */
-	if (!waiting && !(conn.protocol == CL_MPTCP && state == TCP_CLOSE) && !is_first_to_tell(sk))
+	if (!was_queued && !(conn.protocol == CL_MPTCP && state == TCP_CLOSE) && !is_first_to_tell(sk))
 		return;
 	conn.cookie = conn.protocol == CL_MPTCP ? first_subflow_cookie(sk) : acceptor.cookie;
 	conn.opened_by = CL_SIDE_REMOTE;

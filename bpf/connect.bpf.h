@@ -104,7 +104,6 @@ static __always_inline bool leave_to_call(struct sock *sk, const struct connecti
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 1024);
 	__type(key, __u64);
 	__type(value, __u32);
@@ -114,9 +113,13 @@ static __always_inline void leave_to_mptcp(struct sock *subflow, __u32 error)
 {
 	const struct inet_connection_sock *icsk = (const void *)subflow;
 	const struct mptcp_subflow_context *context = BPF_CORE_READ(icsk, icsk_ulp_data);
-	const struct sock *sk = BPF_CORE_READ(context, conn);
-	__u64 key = (__u64)sk;
+	const struct sock *sk;
+	__u64 key;
 
+	if (!bpf_core_field_exists(struct mptcp_subflow_context, conn)) /* no CONFIG_MPTCP */
+		return;
+	sk = BPF_CORE_READ(context, conn);
+	key = (__u64)sk;
 	/* an established one goes on with its other subflows */
 	if (sk && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_SYN_SENT)
 		bpf_map_update_elem(&subflow_errors, &key, &error, BPF_ANY);
@@ -141,7 +144,7 @@ static __always_inline void count_syn(struct sock *sk, struct connection *c)
 
 	c->bytes_in_syn = 0;
 	c->syn_counted = tp && tp->bytes_acked;
-	if (tp)
+	if (tp || !bpf_core_field_exists(struct mptcp_sock, first))
 		return;
 	/* MPTCP does not count what its first subflow has sent with the SYN */
 	tp = (void *)BPF_CORE_READ((struct mptcp_sock *)sk, first);

@@ -98,11 +98,15 @@ struct connection recovering[CL_MAX_CPUS] = {};
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state_missed, struct sock *sk, int old_state, int new_state)
 {
-	struct connection *c, *work = &recovering[bpf_get_smp_processor_id() & (CL_MAX_CPUS - 1)];
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct connection *c, *work;
 	__u8 protocol;
 
 	if (!tells_something(old_state, new_state) || !protocol_of(sk, &protocol))
 		return 0;
+	if (cpu >= CL_MAX_CPUS) /* no slot to work in: counted as missed when more is known */
+		return 0;
+	work = &recovering[cpu];
 	c = bpf_sk_storage_get(&connections, sk, NULL, 0);
 	if (c && c->tcp_state == new_state)
 		return 0;
@@ -132,12 +136,12 @@ int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 
 	if (c)
 		count_unfinished(c);
-	if (config.accept_rung == CL_ACCEPT_SYSCALL &&
-	    (!c || c->opened_by != CL_SIDE_LOCAL || c->listed)) {
-		if (c)
-			settle_last(sk, c, bpf_ktime_get_boot_ns());
+	if (c && c->opened_by == CL_SIDE_LOCAL && !c->listed)
+		return 0;
+	if (c && config.accept_rung == CL_ACCEPT_SYSCALL)
+		settle_last(sk, c, bpf_ktime_get_boot_ns());
+	if (config.accept_rung == CL_ACCEPT_SYSCALL || asked_for(CL_OPEN) || asked_for(CL_LISTEN))
 		forget_passive(sk);
-	}
 	return 0;
 }
 

@@ -90,14 +90,19 @@ static __always_inline void tell_open_before_close(struct sock *sk, struct conne
 
 /*
  * A transition may be under way on another CPU: the stored state is left alone, and the attribution,
- * which makes the rest valid, is written last.
+ * which makes the rest valid, the verdict too, is written last.
  */
 static __always_inline void give_owner(struct sock *sk, struct connection *c, struct task_struct *task)
 {
 	struct cl_owner owner;
+	struct cl_conn conn;
 
 	identify(&owner, task, CL_BY_HOLDER);
 	announce(&owner, task);
+	if (c->opened_by == CL_SIDE_UNKNOWN) {
+		fill_conn(&conn, sk);
+		c->verdict = owner.admitted && ends_admit(&conn);
+	}
 	owner.attribution = CL_UNATTRIBUTED;
 	c->owner = owner;
 	WRITE_ONCE(c->owner.attribution, CL_BY_HOLDER);
@@ -130,8 +135,6 @@ static __always_inline void tell_open(struct sock *sk, struct connection *c, __u
 		return;
 	}
 	c->listed = 1;
-	if (state != TCP_LISTEN)
-		c->verdict = verdict;
 	if (c->first_fin == CL_SIDE_UNKNOWN)
 		c->first_fin = first_fin_of(state);
 	if (!admit_open(verdict))
@@ -140,6 +143,9 @@ static __always_inline void tell_open(struct sock *sk, struct connection *c, __u
 		submit(record);
 	else
 		count(ring_full[CL_OPEN]);
+	/* MPTCP's transition to CLOSE has let go of what is entered here, or will not */
+	if (c->protocol == CL_MPTCP && sk->__sk_common.skc_state == TCP_CLOSE)
+		forget_passive(sk);
 }
 
 /* A socket in a task's file table. Says whether it may have been told of. */

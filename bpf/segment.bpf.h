@@ -113,8 +113,8 @@ static __always_inline bool read_refused(struct cl_conn *conn, const struct sk_b
 }
 
 /* A listener answers a segment that belongs to no connection: the peer stands in the segment only. */
-static __always_inline bool fill_stranger(struct subject *subject, struct sock *sk,
-					  const struct sk_buff *skb)
+static __noinline bool fill_stranger(struct subject *subject, struct sock *sk,
+				     const struct sk_buff *skb)
 {
 	__u32 netns = subject->conn.netns;
 
@@ -127,7 +127,7 @@ static __always_inline bool fill_stranger(struct subject *subject, struct sock *
 	return true;
 }
 
-static __always_inline void reset_without_socket(const struct sk_buff *skb)
+static __noinline void reset_without_socket(const struct sk_buff *skb)
 {
 	struct subject subject = {};
 

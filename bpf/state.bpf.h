@@ -47,6 +47,8 @@ _Static_assert(sizeof(struct connection) < 128, "a failed clone costs the host a
  */
 static __always_inline __u64 first_subflow_cookie(const struct sock *sk)
 {
+	if (!bpf_core_field_exists(struct mptcp_sock, first)) /* no CONFIG_MPTCP */
+		return 0;
 	return BPF_CORE_READ((const struct mptcp_sock *)sk, first, __sk_common.skc_cookie.counter);
 }
 

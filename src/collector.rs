@@ -265,7 +265,7 @@ impl Collector<'_> {
     }
 
     fn account_skipped(&mut self) {
-        if let Some(skipped) = self.probe.skipped_accepts() {
+        if let Some(skipped) = self.probe.skipped_calls() {
             let intake = &mut *self.intake.borrow_mut();
             intake.batch.extend(intake.ledger.account_skipped(skipped));
         }

@@ -12,6 +12,7 @@ use std::mem;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process;
@@ -49,7 +50,17 @@ pub struct Consumers {
 /// Finds the consumers of our standard output. A terminal or a file has none.
 #[must_use]
 pub fn find() -> Consumers {
+    if !is_initial_pid_namespace() {
+        // The kernel side knows processes by their ids there.
+        let doubt = "process ids here are not those of the host (a pid namespace)".to_owned();
+        return Consumers { doubts: vec![doubt], ..Consumers::default() };
+    }
     find_behind(rustix::stdio::stdout())
+}
+
+/// The first pid namespace of every kernel has this inode number (`PROC_PID_INIT_INO`).
+fn is_initial_pid_namespace() -> bool {
+    fs::metadata("/proc/self/ns/pid").is_ok_and(|ns| ns.ino() == 0xEFFF_FFFC)
 }
 
 fn find_behind(output: impl AsFd) -> Consumers {

@@ -147,7 +147,7 @@ impl Collector<'_> {
             while self.drain() == Drained::Blocked && self.stop_reason().is_none() {
                 self.wait(Drained::Blocked)?;
             }
-            if !more {
+            if !more || self.stop_reason().is_some() {
                 break;
             }
         }

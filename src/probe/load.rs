@@ -1,6 +1,8 @@
 //! Loading and attaching: which programs, on which rung of each ladder, with which configuration.
 
 use std::fs;
+use std::io;
+use std::io::Write as _;
 use std::mem::MaybeUninit;
 use std::thread;
 
@@ -29,8 +31,8 @@ use crate::event::Kind;
 /// Wakes a dozing consumer when the ring is this full: far from losing, and rare enough to cost nothing.
 const WATERMARK_DIVISOR: u32 = 4;
 
-/// Connections whose beginning was not seen: as many as are open, and as many again that come meanwhile.
-const LEAST_TOLD: u32 = 16_384;
+/// Room for connections whose beginning was not seen, beside those that are open at start.
+const MORE_TOLD: u32 = 16_384;
 
 /// Which programs a run needs, on which rungs.
 #[derive(Clone, Copy, Debug)]
@@ -75,22 +77,26 @@ pub(super) fn climb(
         let skel = load(settings, plan)?;
         // Ahead of all that keeps something about a socket outside of it: what goes must take it along.
         let destroy = attach_trace(&skel.progs.tcp_destroy_sock, "tcp_destroy_sock")?;
-        let mut links = match plan.accept.map(|rung| rung.attach(&skel.progs)).transpose() {
-            Ok(links) => links.unwrap_or_default(),
+        // What sees a connection begin, ahead of what tells of calls that were not seen to begin one.
+        let mut links = attach_traces(&skel, plan)?;
+        match plan.accept.map(|rung| rung.attach(&skel.progs)).transpose() {
+            Ok(more) => links.extend(more.unwrap_or_default()),
             Err(err) => {
                 reasons.push(format!("{}: {err:#}", rung.name()));
                 continue;
             }
-        };
+        }
         match plan.connect.map(|rung| rung.attach(&skel.progs)).transpose() {
             Ok(more) => links.extend(more.unwrap_or_default()),
             Err(err) => {
-                // No reason to see nothing at all, but it must not go unsaid.
-                eprintln!("connledger: connects that fail before a SYN are not told: {err:#}");
+                // No reason to see nothing at all, but it must not go unsaid; `start` says it, too.
+                let _ = writeln!(
+                    io::stderr(),
+                    "connledger: warning: connects that fail before a SYN are not told: {err:#}"
+                );
                 plan.connect = None;
             }
         }
-        attach_traces(&skel, plan, &mut links)?;
         let links = Links { destroy: Some(destroy), others: links };
         return Ok((skel, links, plan.hooks()));
     }
@@ -130,12 +136,9 @@ fn attach_trace(program: &ProgramMut<'_>, tracepoint: &str) -> anyhow::Result<Li
         .with_context(|| format!("cannot attach to the tracepoint {tracepoint} (tp_btf)"))
 }
 
-fn attach_traces(
-    skel: &ConnledgerSkel<'_>,
-    plan: Plan,
-    links: &mut Vec<Link>,
-) -> anyhow::Result<()> {
+fn attach_traces(skel: &ConnledgerSkel<'_>, plan: Plan) -> anyhow::Result<Vec<Link>> {
     let progs = &skel.progs;
+    let mut links = Vec::new();
     links.push(attach_trace(&progs.inet_sock_set_state, "inet_sock_set_state")?);
     // After the first: it must run after it.
     links.push(attach_trace(&progs.inet_sock_set_state_missed, "inet_sock_set_state")?);
@@ -151,7 +154,7 @@ fn attach_traces(
         links.push(attach_trace(&progs.tcp_send_reset, "tcp_send_reset")?);
         links.push(attach_trace(&progs.tcp_receive_reset, "tcp_receive_reset")?);
     }
-    Ok(())
+    Ok(links)
 }
 
 fn load(settings: &Settings<'_>, plan: Plan) -> anyhow::Result<ConnledgerSkel<'static>> {
@@ -193,7 +196,7 @@ fn configure(
     plan: Plan,
 ) -> anyhow::Result<()> {
     open.maps.events.set_max_entries(settings.ring_size)?;
-    open.maps.told.set_max_entries(open_sockets().saturating_mul(2).max(LEAST_TOLD))?;
+    open.maps.told.set_max_entries(open_sockets().saturating_add(MORE_TOLD))?;
     let mut config = cl_config {
         events: settings.events.iter().map(|&kind| 1 << kind as u32).sum(),
         subflows: u32::from(settings.mptcp_subflows),

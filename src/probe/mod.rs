@@ -84,6 +84,8 @@ pub struct Probe<'cb> {
     skel: ConnledgerSkel<'static>,
     hooks: Hooks,
     tells_accepts: bool,
+    tells_connects: bool,
+    ring_size: u32,
 }
 
 impl fmt::Debug for Probe<'_> {
@@ -120,6 +122,8 @@ impl<'cb> Probe<'cb> {
             shared: Shared::new(memory, cpus),
             skel,
             tells_accepts: settings.events.contains(&Kind::Accept),
+            tells_connects: hooks.connect.is_some(),
+            ring_size: settings.ring_size,
             hooks,
         })
     }
@@ -150,7 +154,9 @@ impl<'cb> Probe<'cb> {
     pub fn list_open(&self) -> anyhow::Result<Listing> {
         let link = self.skel.progs.list_open.attach().context(LISTING)?;
         let iter = Iter::new(&link).context(LISTING)?;
-        Ok(Listing { iter, _link: link })
+        // The program prints a byte a record: half a ring of them.
+        let step = (self.ring_size as usize / 2 / LARGEST_OPEN).clamp(1, 4096);
+        Ok(Listing { iter, _link: link, buffer: vec![0; step] })
     }
 
     /// Hands at most `at_most` records to `on_record`, and says how many it handed over.
@@ -160,19 +166,22 @@ impl<'cb> Probe<'cb> {
         usize::try_from(self.ring.consume_raw_n(at_most)).unwrap_or(0)
     }
 
-    /// How often the kernel skipped the programs that learn who accepted, because a BPF program of the
-    /// same type was running on that CPU: each is an accept that was lost. `None` if the kernel does not
-    /// say.
+    /// How often the kernel skipped the programs on the system calls, because a BPF program was running on
+    /// that CPU: each is an accept that was lost, or may be a connect that failed before a SYN. `None` if the
+    /// kernel does not say.
     #[must_use]
-    pub fn skipped_accepts(&self) -> Option<u64> {
-        if !self.tells_accepts {
-            return Some(0);
-        }
+    pub fn skipped_calls(&self) -> Option<u64> {
         let progs = &self.skel.progs;
-        Some(
-            recursion_misses(progs.sys_exit_accept.as_fd())?
-                + recursion_misses(progs.sys_exit_accept4.as_fd())?,
-        )
+        let mut skipped = 0;
+        if self.tells_accepts {
+            skipped += recursion_misses(progs.sys_exit_accept.as_fd())?;
+            skipped += recursion_misses(progs.sys_exit_accept4.as_fd())?;
+        }
+        if self.tells_connects {
+            skipped += recursion_misses(progs.sys_enter_connect.as_fd())?;
+            skipped += recursion_misses(progs.sys_exit_connect.as_fd())?;
+        }
+        Some(skipped)
     }
 
     /// Detaches every hook. What is in the ring stays there.
@@ -181,23 +190,25 @@ impl<'cb> Probe<'cb> {
     }
 }
 
+/// What one connection that is found open takes in the ring: an open, and the description of its process.
+const LARGEST_OPEN: usize = 152 + 64;
+
 const LISTING: &str = "cannot list the sockets that are open (iter/task_file)";
 
 /// A listing of what is open, under way.
 pub struct Listing {
     iter: Iter,
     _link: Link,
+    buffer: Vec<u8>,
 }
 
 impl Listing {
-    /// Goes on with it, by at most some thousands of records in the ring: time to drain. False at the end.
+    /// Goes on with it, until half the ring may be full: time to drain. False at the end.
     ///
     /// # Errors
     /// If the kernel breaks it off.
     pub fn advance(&mut self) -> anyhow::Result<bool> {
-        // The program prints a byte a record.
-        let mut buffer = [0; 4096];
-        match self.iter.read(&mut buffer) {
+        match self.iter.read(&mut self.buffer) {
             Ok(bytes) => Ok(bytes != 0),
             // The kernel pauses after a million files without output.
             Err(err) if matches!(err.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {

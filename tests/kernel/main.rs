@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod accept_races;
 mod accepting;
 mod accepting_early;
 mod accepting_mptcp;

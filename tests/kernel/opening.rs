@@ -137,12 +137,18 @@ fn what_several_processes_hold_is_listed_once() {
         })
         .collect();
     let log = Tracer::start(&[]).stop();
+    let lowest = children
+        .iter()
+        .map(crate::processes::Child::pid)
+        .chain([nix::unistd::getpid().as_raw()])
+        .min();
     nix::unistd::write(&go, &[0; 3]).unwrap();
     children.into_iter().for_each(crate::processes::Child::wait);
     assert_eq!(log.events_of(namespace.netns, "open").len(), 2);
     // The process with the lowest id of those that hold it, which is listed first.
     let (local, remote) = ends(&client);
-    assert_held_here(log.event(namespace.netns, "open", local, remote));
+    let open = log.event(namespace.netns, "open", local, remote);
+    assert_eq!(open["process"]["pid"], lowest.unwrap(), "{open}");
     drop((copy, server));
 }
 
@@ -219,6 +225,40 @@ fn more_connections_than_the_ring_holds() {
     assert_eq!(log.events_of(namespace.netns, "open").len(), 2 * PAIRS);
     assert_listed_at_start(&log);
     drop(pairs);
+}
+
+#[test]
+fn a_small_ring_is_drained_while_connections_are_listed() {
+    const PAIRS: usize = 1500;
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    let listener = TcpListener::bind(v4()).unwrap();
+    let pairs: Vec<_> = (0..PAIRS).map(|_| pair(&listener)).collect();
+    let args = ["--ring-size", "64KiB", "--netns", &namespace.netns.to_string()];
+    let log = Tracer::start(&args).stop();
+    assert_eq!(log.stop()["lost"], 0, "{}", log.stop());
+    assert_eq!(log.events_of(namespace.netns, "open").len(), 2 * PAIRS);
+    drop(pairs);
+}
+
+#[test]
+fn what_was_open_is_closed_also_where_open_is_not_asked_for() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    let (client, server) = pair(&TcpListener::bind(v4()).unwrap());
+    let (local, remote) = ends(&client);
+    let tracer = Tracer::start(&["-e", "close"]);
+    drop((client, server));
+    let log = tracer.stop();
+    for (local, remote) in [(local, remote), (remote, local)] {
+        let close = log.event(namespace.netns, "close", local, remote);
+        assert_held_here(close);
+    }
+    assert_eq!(log.stop()["filtered"], 0, "{}", log.stop());
 }
 
 /// What a process did with one end of a connection, in nanoseconds since 1970.
