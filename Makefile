@@ -31,6 +31,12 @@ test: ## run every test, as root where possible; options of cargo test: make tes
 	@scripts/install-deps.sh build test
 	@scripts/test.sh $(ARGS)
 
+.PHONY: repeat
+RUNS := 50
+repeat: ## run the kernel tests 50 times in a row, as root; fewer: make repeat RUNS=5
+	@scripts/install-deps.sh build test
+	@scripts/repeat.sh $(RUNS) $(ARGS)
+
 .PHONY: lint
 lint: ## check the layout of all code, and what clippy and shellcheck have to say
 	@scripts/install-deps.sh build lint
