@@ -295,6 +295,8 @@ static __always_inline void connect_returned(long returned)
 		/* the port that it is bound to: inet_sport may be that of an attempt long over */
 		conn.local_port = bpf_htons(BPF_CORE_READ(sk, __sk_common.skc_num));
 		mark_unknown(&conn);
+		if (is_unspecified(conn.local_ip)) /* a bound port, and no address to go with it */
+			conn.unknown |= CL_NO_LOCAL;
 		conn.opened_by = CL_SIDE_LOCAL;
 		read_asked_for(&conn, call);
 		verdict = owner_admits(&owner) && ends_admit(&conn);

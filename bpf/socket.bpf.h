@@ -27,15 +27,20 @@ static __always_inline bool protocol_of(struct sock *sk, __u8 *protocol)
 	return sk->sk_protocol == IPPROTO_MPTCP;
 }
 
+static __always_inline bool is_unspecified(const __u8 ip[16])
+{
+	const __u64 *words = (const void *)ip;
+
+	return !words[0] && !words[1];
+}
+
 /* What is not known has no address and no port; a listener may listen on all addresses. */
 static __always_inline void mark_unknown(struct cl_conn *conn)
 {
-	const __u64 *local = (const void *)conn->local_ip, *remote = (const void *)conn->remote_ip;
-
 	conn->unknown = 0;
-	if (!local[0] && !local[1] && !conn->local_port)
+	if (is_unspecified(conn->local_ip) && !conn->local_port)
 		conn->unknown |= CL_NO_LOCAL;
-	if (!remote[0] && !remote[1] && !conn->remote_port)
+	if (is_unspecified(conn->remote_ip) && !conn->remote_port)
 		conn->unknown |= CL_NO_REMOTE;
 }
 

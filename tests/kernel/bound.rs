@@ -55,6 +55,20 @@ fn from_a_bound_port() {
     from("127.0.0.1:40000", v4(), false);
 }
 
+/// There is a port, but no address yet that could go with it.
+#[test]
+fn no_route_from_a_bound_port_of_any_address() {
+    let Some(scene) = Scene::set() else { return };
+    let server: SocketAddr = "198.51.100.7:80".parse().unwrap();
+    let socket = tcp_for(server);
+    socket.bind(&"0.0.0.0:40000".parse::<SocketAddr>().unwrap().into()).unwrap();
+    assert_eq!(connect(&socket, server), Err(Errno::ENETUNREACH));
+    let told = scene.end();
+    let connect = told.failed("unreachable", Errno::ENETUNREACH);
+    assert!(connect.get("local").is_none(), "{connect}");
+    assert_caller(connect);
+}
+
 #[test]
 fn from_a_bound_port_over_ipv6() {
     from("[::1]:40000", v6(), false);
