@@ -264,7 +264,7 @@ static __always_inline void accept_returned(long fd)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	__u64 now = bpf_ktime_get_boot_ns();
-	bool gone = false, taken_by_owner = false, was_queued, verdict;
+	bool gone = false, taken_by_owner = false, was_queued, over, verdict;
 	struct acceptor acceptor = {};
 	__u64 established_ns = 0, key;
 	struct waiting *waiting;
@@ -315,14 +315,12 @@ static __always_inline void accept_returned(long fd)
 	if (was_queued && !leave_queue(sk))
 		return;
 	read_conn(&conn, sk);
-	/* MPTCP's transition to CLOSE has let go of what is entered here, or will not */
-	if (conn.protocol == CL_MPTCP && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE)
+	/* MPTCP lets go of what is entered here when it becomes CLOSE: after that, nothing may stay */
+	over = conn.protocol == CL_MPTCP && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE;
+	if (over)
 		forget_passive(sk);
-	/*
-	 * It was established before tracing began, and may have been listed as open. MPTCP forgets what is
-	 * CLOSE, so that nothing may be remembered about it here.
-	 */
-	if (!was_queued && !(conn.protocol == CL_MPTCP && state == TCP_CLOSE) && !is_first_to_tell(sk))
+	/* it was established before tracing began, and may have been listed as open */
+	if (!was_queued && !over && !is_first_to_tell(sk))
 		return;
 	conn.cookie = conn.protocol == CL_MPTCP ? first_subflow_cookie(sk) : acceptor.cookie;
 	conn.opened_by = CL_SIDE_REMOTE;
