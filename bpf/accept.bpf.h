@@ -170,7 +170,6 @@ static __always_inline void passive_established(struct sock *sk, struct connecti
 	c->had_process = 0;
 	c->syn_counted = 0;
 	c->bytes_in_syn = 0;
-	c->fin_uncounted = 0;
 	judge_socket(c, sk);
 	c->cookie = 0;
 	if (c->protocol == CL_MPTCP_SUBFLOW)

@@ -31,14 +31,6 @@ static __always_inline void fin_sent(struct sock *sk, struct connection *c)
 	c->answers_at_fin = answers(tp, c) + c->fin_alone;
 }
 
-/* ESTABLISHED → CLOSE_WAIT: the peer's FIN came. */
-static __always_inline void fin_received(struct connection *c, __u8 old_state)
-{
-	c->first_fin = CL_SIDE_REMOTE;
-	/* with fast open, when the handshake had not ended */
-	c->fin_uncounted = old_state == TCP_SYN_RECV;
-}
-
 /* Data came for a process that had closed both directions, and was not taken: the kernel resets. */
 static __always_inline bool data_after_close(struct sock *sk, const struct tcp_sock *tp,
 					     const struct connection *c)
@@ -112,8 +104,7 @@ static __always_inline void fill_figures(struct cl_close *record, struct sock *s
 		record->known = CL_BYTES | CL_SEGMENTS;
 		record->bytes_sent = bytes_sent(tp, c, old_state);
 		/* the peer's FIN takes a sequence number and is counted with the bytes */
-		record->bytes_received =
-			tp->bytes_received - has_flag(sk, SOCK_DONE) + c->fin_uncounted;
+		record->bytes_received = tp->bytes_received - has_flag(sk, SOCK_DONE);
 		record->segments_sent = tp->segs_out;
 		record->segments_received = tp->segs_in;
 		record->retransmits = tp->total_retrans;

@@ -76,7 +76,6 @@ static __always_inline void connect_begun(struct sock *sk, struct connection *c,
 	c->established_ns = 0;
 	c->opened_by = CL_SIDE_LOCAL;
 	c->first_fin = CL_SIDE_UNKNOWN;
-	c->fin_uncounted = 0;
 	c->verdict = owner_admits(&c->owner); /* of its ends, when the attempt is over */
 	if (call)
 		call->begun = 1;

@@ -15,7 +15,6 @@ struct connection {
 	__u32 bytes_at_fin;    /* the same, their bytes */
 	__u32 answers_at_fin;  /* what answers() said */
 	__u8 fin_alone;        /* the FIN goes in a segment of its own */
-	__u8 fin_uncounted;    /* the peer's FIN is not counted among the bytes received */
 	__u8 syn_counted;      /* the SYN is counted among the bytes acknowledged */
 	__u8 tcp_state;        /* the last state that was handled here; 0 if none */
 	__u8 opened_by;        /* enum cl_side */

@@ -113,7 +113,7 @@ static __noinline void handle_transition(struct sock *sk, struct connection *c, 
 		fin_sent(sk, c);
 		break;
 	case TCP_CLOSE_WAIT:
-		fin_received(c, old_state);
+		c->first_fin = CL_SIDE_REMOTE;
 		settle_owner(sk, c, false, now);
 		break;
 	case TCP_LAST_ACK:
