@@ -134,7 +134,7 @@ int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 {
 	struct connection *c = bpf_sk_storage_get(&connections, sk, NULL, 0);
 
-	if (c)
+	if (c && !tell_late_close(sk, c, bpf_ktime_get_boot_ns()))
 		count_unfinished(c);
 	if (c && c->opened_by == CL_SIDE_LOCAL && !c->listed)
 		return 0;

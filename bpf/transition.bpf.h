@@ -49,6 +49,23 @@ static __always_inline void count_unfinished(const struct connection *c)
 }
 
 /*
+ * The socket goes, and its last transition was not seen. If it was on its way to an end in order, all that a
+ * close tells is still there, but for the moment: better late than lost.
+ */
+static __always_inline bool tell_late_close(struct sock *sk, struct connection *c, __u64 now)
+{
+	if (c->tcp_state != TCP_FIN_WAIT1 && c->tcp_state != TCP_LAST_ACK)
+		return false;
+	if (!sk->__sk_common.skc_dport) /* disconnected since */
+		return false;
+	settle_owner(sk, c, false, now);
+	tell_close(sk, c, c->tcp_state, now);
+	c->tcp_state = TCP_CLOSE;
+	count(recovered);
+	return true;
+}
+
+/*
  * Transitions that say nothing new cost no more than these comparisons. The two programs on the
  * tracepoint must agree about them: the second one takes a state that is not stored for one that the
  * first did not see.
