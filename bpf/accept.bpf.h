@@ -323,7 +323,7 @@ static __always_inline void accept_returned(long fd)
 		return;
 	conn.cookie = conn.protocol == CL_MPTCP ? first_subflow_cookie(sk) : acceptor.cookie;
 	conn.opened_by = CL_SIDE_REMOTE;
-	verdict = owner_admits(&acceptor.owner) && ends_admit(&conn);
+	verdict = is_wanted(&acceptor.owner, &conn);
 	tell_accept(&conn, &acceptor.owner, established_ns, verdict, now);
 }
 

@@ -298,7 +298,7 @@ static __always_inline void connect_returned(long returned)
 			conn.unknown |= CL_NO_LOCAL;
 		conn.opened_by = CL_SIDE_LOCAL;
 		read_asked_for(&conn, call);
-		verdict = owner_admits(&owner) && ends_admit(&conn);
+		verdict = is_wanted(&owner, &conn);
 		if (verdict)
 			announce(&owner, task);
 		tell_connect(&conn, &owner, 0, -returned, false, verdict, now);

@@ -227,7 +227,7 @@ int BPF_PROG(tcp_send_reset, struct sock *sk, struct sk_buff *skb)
 			tell_reset(&subject, sk->__sk_common.skc_state, true);
 	} else if (sk) {
 		read_common(&subject.conn, &sk->__sk_common);
-		subject.wanted = owner_admits(&subject.owner) && ends_admit(&subject.conn);
+		subject.wanted = is_wanted(&subject.owner, &subject.conn);
 		tell_reset(&subject, sk->__sk_common.skc_state, true);
 	} else if (skb) {
 		reset_without_socket(skb);

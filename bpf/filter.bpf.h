@@ -175,4 +175,10 @@ static __noinline bool ends_admit(const struct cl_conn *conn)
 			      conn->remote_ip, conn->unknown & CL_NO_REMOTE);
 }
 
+/* A connection is wanted if its process is, and its ends are. */
+static __always_inline bool is_wanted(const struct cl_owner *owner, const struct cl_conn *conn)
+{
+	return owner_admits(owner) && ends_admit(conn);
+}
+
 #endif

@@ -14,7 +14,7 @@ static __noinline void tell_listen(struct sock *sk, struct connection *c, bool b
 	fill_conn_of(&conn, sk, c);
 	conn.cookie = bpf_get_socket_cookie(sk);
 	conn.unknown = CL_NO_REMOTE;
-	if (!admit(CL_LISTEN, owner_admits(&c->owner) && ends_admit(&conn)))
+	if (!admit(CL_LISTEN, is_wanted(&c->owner, &conn)))
 		return;
 	record = reserve_event(struct cl_listen, CL_LISTEN, now);
 	if (!record)

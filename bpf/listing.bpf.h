@@ -123,7 +123,7 @@ static __always_inline void tell_open(struct sock *sk, struct connection *c, __u
 		conn.cookie = bpf_get_socket_cookie(sk);
 	else if (!conn.cookie)
 		c->cookie = NO_COOKIE;
-	verdict = owner_admits(&c->owner) && ends_admit(&conn);
+	verdict = is_wanted(&c->owner, &conn);
 	record = verdict ? bpf_ringbuf_reserve(&events, sizeof(*record), 0) : NULL;
 	if (record) {
 		fill_header(&record->header, CL_OPEN, sizeof(*record), now);

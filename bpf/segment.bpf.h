@@ -28,7 +28,7 @@ static __always_inline bool fill_subject(struct subject *subject, struct sock *s
 		subject->conn.opened_by = c->opened_by;
 		subject->owner = c->owner;
 	}
-	subject->wanted = owner_admits(&subject->owner) && ends_admit(&subject->conn);
+	subject->wanted = is_wanted(&subject->owner, &subject->conn);
 	return true;
 }
 
@@ -74,7 +74,7 @@ static __always_inline void synack_sent_again(struct sock *listener, const struc
 		return;
 	read_common(&subject.conn, &request->__req_common);
 	subject.conn.opened_by = CL_SIDE_REMOTE;
-	subject.wanted = owner_admits(&subject.owner) && ends_admit(&subject.conn);
+	subject.wanted = is_wanted(&subject.owner, &subject.conn);
 	tell_retransmit(&subject, TCP_SYN_RECV);
 }
 
@@ -123,7 +123,7 @@ static __noinline bool fill_stranger(struct subject *subject, struct sock *sk,
 	if (!read_refused(&subject->conn, skb))
 		return false;
 	subject->conn.netns = netns;
-	subject->wanted = owner_admits(&subject->owner) && ends_admit(&subject->conn);
+	subject->wanted = is_wanted(&subject->owner, &subject->conn);
 	return true;
 }
 
@@ -133,7 +133,7 @@ static __noinline void reset_without_socket(const struct sk_buff *skb)
 
 	if (!read_refused(&subject.conn, skb))
 		return;
-	subject.wanted = owner_admits(&subject.owner) && ends_admit(&subject.conn);
+	subject.wanted = is_wanted(&subject.owner, &subject.conn);
 	tell_reset(&subject, 0, true);
 }
 

@@ -82,7 +82,7 @@ static __always_inline bool is_silent(const struct connection *c)
 /* Judges a connection whose ends are known. */
 static __always_inline void judge(struct connection *c, const struct cl_conn *conn)
 {
-	c->verdict = owner_admits(&c->owner) && ends_admit(conn);
+	c->verdict = is_wanted(&c->owner, conn);
 }
 
 /* As judge(), where nobody needs the ends for anything else. */
