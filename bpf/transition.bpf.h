@@ -23,7 +23,7 @@ static __always_inline void closed(struct sock *sk, struct connection *c, __u8 o
 			tell_close(sk, c, old_state, now);
 		break;
 	default:
-		settle_owner(sk, c, sk->sk_err == 0, now);
+		settle_owner(sk, c, sk->sk_err == 0);
 		tell_open_before_close(sk, c, old_state, now);
 		tell_close(sk, c, old_state, now);
 	}
@@ -58,7 +58,7 @@ static __always_inline bool tell_late_close(struct sock *sk, struct connection *
 		return false;
 	if (!sk->__sk_common.skc_dport) /* disconnected since */
 		return false;
-	settle_owner(sk, c, false, now);
+	settle_owner(sk, c, false);
 	tell_close(sk, c, c->tcp_state, now);
 	c->tcp_state = TCP_CLOSE;
 	count(recovered);
@@ -126,15 +126,15 @@ static __noinline void handle_transition(struct sock *sk, struct connection *c, 
 	case TCP_FIN_WAIT1:
 		if (old_state == TCP_SYN_RECV)
 			fast_opened(sk, c, now);
-		settle_owner(sk, c, true, now);
+		settle_owner(sk, c, true);
 		fin_sent(sk, c);
 		break;
 	case TCP_CLOSE_WAIT:
 		c->first_fin = CL_SIDE_REMOTE;
-		settle_owner(sk, c, false, now);
+		settle_owner(sk, c, false);
 		break;
 	case TCP_LAST_ACK:
-		settle_owner(sk, c, true, now);
+		settle_owner(sk, c, true);
 		break;
 	case TCP_CLOSE:
 		closed(sk, c, old_state, now);
