@@ -45,6 +45,7 @@ mod together;
 mod tracer;
 mod unanswered;
 mod uring;
+mod wakeups;
 mod wire;
 
 pub use skip::can_trace;
