@@ -18,7 +18,7 @@ use crate::namespace::v4;
 use crate::tracer::Tracer;
 
 /// How long each test tries.
-const TRYING: Duration = Duration::from_secs(6);
+const TRYING: Duration = Duration::from_secs(8);
 
 /// A line comes within this, or its event was slept over: a busy machine takes milliseconds, the collector a minute.
 const BOUND: Duration = Duration::from_secs(5);
