@@ -7,7 +7,7 @@ mod load;
 mod messages;
 mod preflight;
 pub(crate) mod skel;
-mod tracepoint;
+pub mod tracepoint;
 
 use std::fmt;
 use std::fs;
