@@ -108,7 +108,7 @@ fn assert_none_is_slept_over(events: usize, produce: impl Fn(Instant)) {
     if !can_trace() {
         return;
     }
-    let namespace = Namespace::enter();
+    let namespace = Namespace::enter_alone();
     let tracer = tracer();
     let before = waits(&tracer);
     let mut aim = Aim::new();
@@ -127,7 +127,7 @@ fn assert_none_is_slept_over(events: usize, produce: impl Fn(Instant)) {
     let waits = waits(&tracer) - before;
     println!("{rounds} rounds, the collector waited {waits} times");
     // Even a machine that is busy with something else comes so far.
-    assert!(waits > 500, "it waited {waits} times only");
+    assert!(waits > 200, "it waited {waits} times only");
     let log = tracer.stop();
     assert_eq!(log.stop()["lost"], 0);
 }
