@@ -34,6 +34,7 @@ export CONNLEDGER_HIDDEN as_root binary logs
 $as_root "$binary" --ignored --exact witness::watch >"$logs/.witness" 2>&1 &
 witness=$!
 trap 'kill "$witness" 2>/dev/null || true; rm -rf "$logs"' EXIT
+trap 'exit 1' HUP INT TERM
 
 # Runs the test $1. How many changes of state were hidden from programs so far, the witness says, if it can.
 one=$(

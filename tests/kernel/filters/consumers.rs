@@ -63,7 +63,7 @@ fn a_shipper_behind_a_relay_is_not_told() {
     if !can_trace() {
         return;
     }
-    let namespace = Namespace::enter();
+    let namespace = Namespace::enter_alone();
     let listener = TcpListener::bind(v4()).unwrap();
     let port = listener.local_addr().unwrap().port();
     let folder = tempfile::tempdir().unwrap();
