@@ -13,6 +13,7 @@ use std::os::fd::AsFd;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::parent_id;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process;
@@ -27,10 +28,11 @@ use rustix::fs::FileType;
 const MOST: usize = 256;
 
 /// A shell that builds a pipeline forks the readers after us, and has the pipes itself until then: a look
-/// is believed if another one, so much later, finds the same.
+/// is believed if another one, so much later, finds the same, and our parent is not among them.
 const SETTLING: Duration = Duration::from_millis(50);
 
-/// After so many looks the last one is believed: somebody starts and ends readers all the time.
+/// After so many looks the last one is believed: somebody starts and ends readers all the time, or it is our
+/// parent who reads.
 const MOST_LOOKS: u32 = 10;
 
 /// PID 1 holds the listening end of sockets that other processes serve: the journal's, for one.
@@ -71,7 +73,7 @@ fn find_behind(output: impl AsFd) -> Consumers {
         }
         thread::sleep(SETTLING);
         let before = mem::replace(&mut found, look(&output));
-        if before.pids == found.pids {
+        if before.pids == found.pids && !found.pids.contains(&parent_id()) {
             break;
         }
     }
