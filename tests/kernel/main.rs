@@ -40,6 +40,7 @@ mod servers;
 mod skip;
 mod sockets;
 mod starting;
+mod stateless;
 mod timeouts;
 mod together;
 mod tracer;
