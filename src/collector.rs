@@ -120,10 +120,13 @@ impl Collector<'_> {
 
     /// Sleeps until there is something to do, and sees to the outlets.
     fn wait(&mut self, drained: Drained) -> anyhow::Result<()> {
-        for wakeup in self.sleep(drained)? {
+        let timeout = self.prepare_sleep(drained);
+        let woken = self.poller.wait(Some(timeout)).context("cannot wait for events")?;
+        self.probe.shared().request_wake(Wake::AtWatermark);
+        for wakeup in woken {
             match wakeup {
                 Wakeup::Outlet => self.notice.clear(),
-                Wakeup::HangUp(index) => self.outlets[index].hang_up(),
+                Wakeup::HangUp(index) => self.outlets[*index].hang_up(),
                 Wakeup::Ring | Wakeup::Signal => {}
             }
         }
@@ -134,10 +137,10 @@ impl Collector<'_> {
         Ok(())
     }
 
-    /// Waits until there is something to do. After events, and for one interval, it looks again by
+    /// Says what may wake it, and how long it may sleep. After events, and for one interval, it looks again by
     /// itself; after an interval without any it sleeps until the kernel side wakes it. ARCHITECTURE.md and the
     /// comment at wake_consumer() in bpf/emit.bpf.h say why no event is slept over.
-    fn sleep(&mut self, drained: Drained) -> anyhow::Result<Vec<Wakeup>> {
+    fn prepare_sleep(&mut self, drained: Drained) -> Duration {
         let longest = match drained {
             // It was written before the drain. Taken back: the ring has passed the watermark since.
             Drained::Something if self.probe.shared().wake_stands() => self.config.flush_interval,
@@ -151,14 +154,11 @@ impl Collector<'_> {
         let now = Instant::now();
         // No heartbeat is written while an output has no room.
         let heartbeat_at = self.heartbeat_at.filter(|_| drained != Drained::Blocked);
-        let timeout = [self.stop_at, heartbeat_at]
+        [self.stop_at, heartbeat_at]
             .into_iter()
             .flatten()
             .map(|at| at.saturating_duration_since(now))
-            .fold(longest, Duration::min);
-        let woken = self.poller.wait(Some(timeout)).context("cannot wait for events")?;
-        self.probe.shared().request_wake(Wake::AtWatermark);
-        Ok(woken)
+            .fold(longest, Duration::min)
     }
 
     /// Asks to be woken, and says for how long it may sleep then.

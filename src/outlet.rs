@@ -12,12 +12,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::thread;
+use std::thread::Thread;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use crossbeam_channel::Receiver;
 use crossbeam_channel::SendTimeoutError;
 use crossbeam_channel::Sender;
+use crossbeam_channel::TryRecvError;
 use crossbeam_channel::TrySendError;
 use rustix::event::EventfdFlags;
 
@@ -91,12 +93,50 @@ pub enum End {
     Failed(io::Error),
 }
 
+/// The collector's end of the queue. The thread at the other end parks as soon as it is empty: the channel's own
+/// waiting would give up the CPU a few times before it sleeps, which the observed host would notice.
+#[derive(Debug)]
+struct Queue {
+    // Dropped in this order: awake, the thread must find the queue closed.
+    batches: Sender<Arc<Batch>>,
+    sleeper: Sleeper,
+}
+
+/// The outlet's thread. Woken also when there will be no more for it.
+#[derive(Debug)]
+struct Sleeper(Thread);
+
+impl Sleeper {
+    /// To be called after something has changed. If the thread is awake this costs next to nothing.
+    fn wake(&self) {
+        self.0.unpark();
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        self.wake();
+    }
+}
+
+/// The next batch, waited for; `None` if the queue is closed and empty. Whatever is queued after the look is
+/// followed by a wake-up, and one that comes before the thread parks keeps it from parking.
+fn next(batches: &Receiver<Arc<Batch>>) -> Option<Arc<Batch>> {
+    loop {
+        match batches.try_recv() {
+            Ok(batch) => return Some(batch),
+            Err(TryRecvError::Empty) => thread::park(),
+            Err(TryRecvError::Disconnected) => return None,
+        }
+    }
+}
+
 /// One output.
 #[derive(Debug)]
 pub struct Outlet {
     name: String,
     /// `None` once the output has ended.
-    queue: Option<Sender<Arc<Batch>>>,
+    queue: Option<Queue>,
     /// The batch that found no room.
     held: Option<Arc<Batch>>,
     end: Receiver<End>,
@@ -118,7 +158,7 @@ impl Outlet {
         // The thread leaves one word at its end, and does not wait for it to be read.
         let (last_word, end) = crossbeam_channel::bounded(1);
         let bell = Arc::clone(&notice);
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name(format!("out-{name}"))
             .spawn(move || {
                 let result = privileges::drop_all()
@@ -134,6 +174,7 @@ impl Outlet {
                 bell.ring();
             })
             .with_context(|| format!("cannot start a thread for the output {name}"))?;
+        let queue = Queue { batches: queue, sleeper: Sleeper(thread.thread().clone()) };
         Ok(Self { name, queue: Some(queue), held: None, end, notice })
     }
 
@@ -177,8 +218,11 @@ impl Outlet {
         let (Some(batch), Some(queue)) = (self.held.take(), &self.queue) else {
             return true;
         };
-        match queue.try_send(batch) {
-            Ok(()) => true,
+        match queue.batches.try_send(batch) {
+            Ok(()) => {
+                queue.sleeper.wake();
+                true
+            }
             Err(TrySendError::Full(batch)) => {
                 self.held = Some(batch);
                 false
@@ -196,8 +240,11 @@ impl Outlet {
         let (Some(batch), Some(queue)) = (self.held.take(), &self.queue) else {
             return true;
         };
-        match queue.send_deadline(batch, deadline) {
-            Ok(()) => true,
+        match queue.batches.send_deadline(batch, deadline) {
+            Ok(()) => {
+                queue.sleeper.wake();
+                true
+            }
             Err(SendTimeoutError::Timeout(batch)) => {
                 self.held = Some(batch);
                 false
@@ -241,7 +288,7 @@ fn write_all(
 ) -> io::Result<()> {
     let mut lines = Vec::with_capacity(BATCH * 600 + MAX_LINE);
     encoder.begin(&mut lines);
-    for batch in batches {
+    while let Some(batch) = next(batches) {
         notice.room();
         for entry in batch.iter() {
             encoder.encode(entry, &mut lines);
@@ -271,9 +318,10 @@ impl Default for BatchPool {
 impl BatchPool {
     /// Puts `entries` into a shared batch, and an empty buffer in their place.
     pub fn share(&mut self, entries: &mut Batch) -> Arc<Batch> {
-        let free = self.lent.iter().position(|batch| Arc::strong_count(batch) == 1);
+        // Of those that are back the one lent last: the caches have it still.
+        let free = self.lent.iter().rposition(|batch| Arc::strong_count(batch) == 1);
         let mut batch = match free {
-            Some(at) => self.lent.swap_remove(at),
+            Some(at) => self.lent.remove(at),
             None => Arc::new(Vec::with_capacity(BATCH + 1)),
         };
         match Arc::get_mut(&mut batch) {

@@ -35,6 +35,8 @@ pub struct Poller {
     epoll: OwnedFd,
     hangups: Vec<(usize, OwnedFd)>,
     events: Vec<epoll::Event>,
+    /// What the last wait brought. Kept with the set: waiting allocates nothing.
+    wakeups: Vec<Wakeup>,
 }
 
 impl Poller {
@@ -47,6 +49,7 @@ impl Poller {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             hangups: Vec::new(),
             events: Vec::with_capacity(16),
+            wakeups: Vec::with_capacity(16),
         })
     }
 
@@ -94,24 +97,24 @@ impl Poller {
     ///
     /// # Errors
     /// If epoll fails.
-    pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<Vec<Wakeup>> {
+    pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<&[Wakeup]> {
         let timeout = timeout.map(round_up_to_millis);
         self.events.clear();
         match epoll::wait(&self.epoll, spare_capacity(&mut self.events), timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(err) => return Err(err.into()),
         }
-        let mut wakeups = Vec::new();
+        self.wakeups.clear();
         for event in &self.events {
             let data = event.data;
-            wakeups.push(match data.u64() {
+            self.wakeups.push(match data.u64() {
                 RING => Wakeup::Ring,
                 SIGNAL => Wakeup::Signal,
                 OUTLET => Wakeup::Outlet,
                 other => Wakeup::HangUp(usize::try_from(other - HANG_UP).unwrap_or(usize::MAX)),
             });
         }
-        for wakeup in &wakeups {
+        for wakeup in &self.wakeups {
             if let Wakeup::HangUp(index) = wakeup {
                 // Told once: it stays hung up.
                 self.hangups.retain(|(watched, output)| {
@@ -119,7 +122,7 @@ impl Poller {
                 });
             }
         }
-        Ok(wakeups)
+        Ok(&self.wakeups)
     }
 }
 
