@@ -1,0 +1,33 @@
+//! The report: everything that was measured, as JSON and as Markdown.
+
+use std::fs;
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use crate::options::Options;
+use crate::scene::Scene;
+use crate::sections::host::Host;
+
+/// Everything that was measured in one run. What was not is absent.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Rounds of each measurement.
+    pub rounds: usize,
+    /// The host's loss.
+    pub host: Option<Host>,
+}
+
+impl Report {
+    /// An empty report.
+    pub fn new(options: &Options) -> Self {
+        Self { rounds: options.rounds, host: None }
+    }
+
+    /// Writes what there is so far.
+    pub fn write(&self, scene: &Scene) -> anyhow::Result<()> {
+        let path = scene.report_path("report.json");
+        let json = serde_json::to_vec_pretty(self)?;
+        fs::write(&path, json).with_context(|| path.display().to_string())
+    }
+}

@@ -1,0 +1,103 @@
+//! Where everything happens: a mount namespace with what the tools expect to be mounted, and network
+//! namespaces that hold nothing but the load. All of it goes with the process; the host's own mounts and
+//! network stay as they are.
+
+use std::fs;
+use std::fs::File;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Context as _;
+use anyhow::ensure;
+use nix::mount::MsFlags;
+use nix::sched::CloneFlags;
+use rustix::fs::FlockOperation;
+
+/// What the scene offers to those who play on it.
+#[derive(Debug)]
+pub struct Scene {
+    /// Where the report goes.
+    target: PathBuf,
+    /// A directory in memory, for what the tools write: a disk's moods are not measured.
+    output: PathBuf,
+    /// Held while something is measured.
+    lock: Option<File>,
+}
+
+/// A turn to measure, until it is dropped.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    lock: Option<&'a File>,
+}
+
+impl Scene {
+    /// Sets it for this process and its children.
+    pub fn set(lock: Option<&Path>) -> anyhow::Result<Self> {
+        nix::sched::unshare(CloneFlags::CLONE_NEWNS).context("no mount namespace")?;
+        let nothing = None::<&str>;
+        nix::mount::mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)
+            .context("cannot make the mounts private")?;
+        // The peers read their tracepoints there; where they are mounted already this hides nothing.
+        for (kind, at) in [("tracefs", "/sys/kernel/tracing"), ("debugfs", "/sys/kernel/debug")] {
+            if fs::read_dir(at).is_ok_and(|mut entries| entries.next().is_none()) {
+                mount(kind, Path::new(at))?;
+            }
+        }
+        let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
+        let output = target.join("output");
+        fs::create_dir_all(&output)
+            .with_context(|| format!("cannot make {}", output.display()))?;
+        mount("tmpfs", &output)?;
+        let lock = lock
+            .map(|path| File::create(path).with_context(|| path.display().to_string()))
+            .transpose()?;
+        Ok(Self { target, output, lock })
+    }
+
+    /// Waits until it is our turn to measure, if there is a lock.
+    pub fn turn(&self) -> anyhow::Result<Turn<'_>> {
+        if let Some(lock) = &self.lock {
+            rustix::fs::flock(lock, FlockOperation::LockExclusive).context("the lock")?;
+        }
+        Ok(Turn { lock: self.lock.as_ref() })
+    }
+
+    /// Moves this process, and with it what it starts from now on, into a new network namespace.
+    ///
+    /// The ends of closed connections stay in TIME_WAIT for a minute. Each measurement has a namespace of
+    /// its own, so that none begins with those of the one before it.
+    pub fn new_network(&self) -> anyhow::Result<()> {
+        nix::sched::unshare(CloneFlags::CLONE_NEWNET).context("no network namespace")?;
+        let status = Command::new("ip")
+            .args(["link", "set", "lo", "up"])
+            .status()
+            .context("ip (Debian: iproute2)")?;
+        ensure!(status.success(), "ip link set lo up: {status}");
+        Ok(())
+    }
+
+    /// A file in memory for what a tool writes.
+    pub fn output_path(&self, name: &str) -> PathBuf {
+        self.output.join(name)
+    }
+
+    /// A file of the report.
+    pub fn report_path(&self, name: &str) -> PathBuf {
+        self.target.join(name)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if let Some(lock) = self.lock {
+            // What we hold can be given back.
+            let _ = rustix::fs::flock(lock, FlockOperation::Unlock);
+        }
+    }
+}
+
+fn mount(kind: &str, at: &Path) -> anyhow::Result<()> {
+    nix::mount::mount(Some(kind), at, Some(kind), MsFlags::empty(), None::<&str>)
+        .with_context(|| format!("cannot mount {kind} at {}", at.display()))
+}

@@ -1,0 +1,61 @@
+//! The parts of the report, in the order in which they are measured.
+
+pub mod host;
+
+use std::fmt;
+use std::fmt::Display;
+
+use anyhow::Context as _;
+
+use crate::options::Options;
+use crate::report::Report;
+use crate::scene::Scene;
+
+/// A part of the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// What the host loses: connections a second. What is seen and lost, and what it costs in user space, comes
+    /// from the same sessions.
+    Host,
+}
+
+impl Section {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::Host];
+
+    /// The one of this name.
+    pub fn named(name: &str) -> anyhow::Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|section| section.name() == name)
+            .with_context(|| {
+                let names = Self::ALL.map(Self::name).join(", ");
+                format!("ONLY={name}: there are {names}")
+            })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+        }
+    }
+
+    /// Measures it.
+    pub fn measure(
+        self,
+        options: &Options,
+        scene: &Scene,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        match self {
+            Self::Host => report.host = Some(host::measure(options, scene)?),
+        }
+        Ok(())
+    }
+}
+
+impl Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
