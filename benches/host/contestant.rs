@@ -16,8 +16,18 @@ pub struct Contestant {
     pub ready: Ready,
     /// Lines that it should write of each connection of the load, both of whose ends are here.
     pub lines: u64,
-    /// Whether it writes a line for each step of a connection, also for those of the listener.
-    steps: bool,
+    dialect: Dialect,
+}
+
+/// What its lines look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialect {
+    /// JSON of connledger's.
+    Ledger,
+    /// A line a connection, or an end of it.
+    Connections,
+    /// A line for each change of a socket's state, also of listeners: `CLOSE -> LISTEN`.
+    States,
 }
 
 /// How it is known that a tool has attached.
@@ -45,28 +55,30 @@ impl Contestant {
             ready: Ready::Line("\"event\":\"ready\""),
             // connect, accept, and a close at each end.
             lines: 4,
-            steps: false,
+            dialect: Dialect::Ledger,
         }
     }
 
     /// The others, each as it is meant to be used: all connections, its own defaults, to a file. Where a tool
     /// can collect its output before it writes, it does.
     pub fn peers() -> Vec<Self> {
-        let peer = |name, command: &[&str], lines, steps| Self {
+        use Dialect::Connections;
+        use Dialect::States;
+        let peer = |name, command: &[&str], lines, dialect| Self {
             name,
             command: command.iter().map(|&word| word.to_owned()).collect(),
             ready: Ready::Settled,
             lines,
-            steps,
+            dialect,
         };
         vec![
-            peer("tcplife (libbpf-tools)", &["tcplife"], 2, false),
-            peer("tcpstates (libbpf-tools)", &["tcpstates"], 10, true),
-            peer("tcpconnlat (libbpf-tools)", &["tcpconnlat"], 1, false),
-            peer("tcptracer (libbpf-tools)", &["tcptracer"], 4, false),
-            peer("bpftrace one-liner", &["bpftrace", "-B", "full", "-e", BPFTRACE], 10, true),
-            peer("tcplife (bcc, Python)", &["tcplife-bpfcc"], 2, false),
-            peer("tcpdump of SYNs", &["tcpdump", "-n", "-i", "lo", SYNS], 2, false),
+            peer("tcplife (libbpf-tools)", &["tcplife"], 2, Connections),
+            peer("tcpstates (libbpf-tools)", &["tcpstates"], 10, States),
+            peer("tcpconnlat (libbpf-tools)", &["tcpconnlat"], 1, Connections),
+            peer("tcptracer (libbpf-tools)", &["tcptracer"], 4, Connections),
+            peer("bpftrace one-liner", &["bpftrace", "-B", "full", "-e", BPFTRACE], 10, States),
+            peer("tcplife (bcc, Python)", &["tcplife-bpfcc"], 2, Connections),
+            peer("tcpdump of SYNs", &["tcpdump", "-n", "-i", "lo", SYNS], 2, Connections),
         ]
     }
 
@@ -92,12 +104,27 @@ impl Contestant {
 
     /// The lines of its output that are about connections of the load.
     pub fn count_lines(&self, output: &[u8]) -> u64 {
-        let port = PORT.to_string();
-        let lines = output.split(|&byte| byte == b'\n');
-        lines
-            .filter(|line| has_number(line, port.as_bytes()))
-            .filter(|line| !(self.steps && is_of_listener(line)))
-            .count() as u64
+        let port = match self.dialect {
+            Dialect::Ledger => format!("\"port\":{PORT}}}"),
+            Dialect::Connections | Dialect::States => PORT.to_string(),
+        };
+        let of_load = |line: &&[u8]| has_number(line, port.as_bytes());
+        self.lines_of_connections(output).filter(of_load).count() as u64
+    }
+
+    /// The lines of its output that are about connections of anyone.
+    pub fn count_all_lines(&self, output: &[u8]) -> u64 {
+        self.lines_of_connections(output).count() as u64
+    }
+
+    fn lines_of_connections<'a>(&self, output: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let dialect = self.dialect;
+        output.split(|&byte| byte == b'\n').filter(move |line| match dialect {
+            // The ledger's own records have no ends.
+            Dialect::Ledger => line.windows(9).any(|window| window == b"\"remote\":"),
+            Dialect::Connections => line.iter().any(u8::is_ascii_digit),
+            Dialect::States => line.windows(2).any(|window| window == b"->") && !is_of_listener(line),
+        })
     }
 }
 
@@ -108,7 +135,7 @@ const BPFTRACE: &str = "tracepoint:sock:inet_sock_set_state /args->protocol == 6
 
 const SYNS: &str = "tcp[tcpflags] & tcp-syn != 0";
 
-/// Whether a number stands in a line, and not as a part of another.
+/// Whether a number stands in a line, and not as a part of a longer one.
 fn has_number(line: &[u8], number: &[u8]) -> bool {
     let is_digit = |at: usize| line.get(at).is_some_and(u8::is_ascii_digit);
     line.windows(number.len()).enumerate().any(|(at, window)| {

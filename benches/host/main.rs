@@ -22,6 +22,7 @@ mod report;
 mod scene;
 mod sections;
 mod statistics;
+mod tap;
 mod tool;
 mod watch;
 

@@ -93,7 +93,7 @@ fn read(path: &str) -> anyhow::Result<String> {
 }
 
 /// The number of a field, as in `RssAnon:     1234 kB`.
-fn field(text: &str, name: &str) -> Option<u64> {
+pub fn field(text: &str, name: &str) -> Option<u64> {
     text.lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?
         .split_whitespace()

@@ -8,6 +8,9 @@ use serde::Serialize;
 use crate::options::Options;
 use crate::scene::Scene;
 use crate::sections::host::Host;
+use crate::sections::idle::Idle;
+use crate::sections::kernel::Kernel;
+use crate::sections::latency::Latency;
 
 /// Everything that was measured in one run. What was not is absent.
 #[derive(Debug, Serialize)]
@@ -16,12 +19,18 @@ pub struct Report {
     pub rounds: usize,
     /// The host's loss.
     pub host: Option<Host>,
+    /// Kernel cost.
+    pub kernel: Option<Kernel>,
+    /// What is done when nothing happens.
+    pub idle: Option<Idle>,
+    /// From the event to the line.
+    pub latency: Option<Latency>,
 }
 
 impl Report {
     /// An empty report.
     pub fn new(options: &Options) -> Self {
-        Self { rounds: options.rounds, host: None }
+        Self { rounds: options.rounds, host: None, kernel: None, idle: None, latency: None }
     }
 
     /// Writes what there is so far.

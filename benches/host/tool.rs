@@ -54,6 +54,8 @@ pub enum Attempt {
 pub struct Written {
     /// Lines about connections of the load.
     pub lines: u64,
+    /// Lines about connections of anyone: more, if the machine has other traffic.
+    pub all_lines: u64,
     /// All bytes.
     pub bytes: u64,
     /// What it says that it lost.
@@ -131,6 +133,7 @@ impl Tool {
         };
         Ok(Written {
             lines: self.contestant.count_lines(&output),
+            all_lines: self.contestant.count_all_lines(&output),
             bytes: output.len() as u64,
             reported_lost: reported,
         })

@@ -39,6 +39,15 @@ pub struct Session {
     pub anonymous_kib: u64,
 }
 
+impl Session {
+    /// All connections that the tool had to do with: those of the load, and as many more as it wrote lines of
+    /// others.
+    pub fn connections(&self) -> f64 {
+        let lines = self.written.lines.max(1) as f64;
+        self.made.total as f64 * self.written.all_lines as f64 / lines
+    }
+}
+
 /// A load that nobody watches.
 pub fn untraced(load: &Load, scene: &Scene) -> anyhow::Result<Made> {
     let _turn = scene.turn()?;

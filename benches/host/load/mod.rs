@@ -5,6 +5,7 @@
 
 mod client;
 mod net;
+mod one;
 mod server;
 
 use std::env;
@@ -26,6 +27,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 pub use self::net::PORT;
+pub use self::one::exchange;
 
 /// The first argument of this program when it plays a part in the load.
 pub const ROLE: &str = "role";

@@ -61,6 +61,8 @@ pub struct Seen {
     pub written: u64,
     /// What it says itself that it lost.
     pub reported_lost: u64,
+    /// Lines that it wrote of other connections: the machine was not alone.
+    pub others: u64,
     /// Bytes that it wrote.
     pub bytes: u64,
 }
@@ -197,6 +199,7 @@ impl Record {
             seen.expected += session.made.total * self.contestant.lines;
             seen.written += session.written.lines;
             seen.reported_lost += session.written.reported_lost;
+            seen.others += session.written.all_lines - session.written.lines;
             seen.bytes += session.written.bytes;
         }
         seen
@@ -208,14 +211,14 @@ impl Record {
         };
         Some(User {
             user_us_a_line: of_sessions(|session| {
-                session.used.user_ns() / 1000.0 / session.written.lines as f64
+                session.used.user_ns() / 1000.0 / session.written.all_lines as f64
             })?,
             system_us_a_line: of_sessions(|session| {
                 let system_ns = session.used.cpu_ns as f64 - session.used.user_ns();
-                system_ns / 1000.0 / session.written.lines as f64
+                system_ns / 1000.0 / session.written.all_lines as f64
             })?,
             us_a_connection: of_sessions(|session| {
-                session.used.cpu_ns as f64 / 1000.0 / session.made.total as f64
+                session.used.cpu_ns as f64 / 1000.0 / session.connections()
             })?,
             anonymous_kib: of_sessions(|session| session.anonymous_kib as f64)?,
             switches_a_second: of_sessions(|session| {

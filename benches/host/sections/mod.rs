@@ -1,6 +1,9 @@
 //! The parts of the report, in the order in which they are measured.
 
 pub mod host;
+pub mod idle;
+pub mod kernel;
+pub mod latency;
 
 use std::fmt;
 use std::fmt::Display;
@@ -17,11 +20,17 @@ pub enum Section {
     /// What the host loses: connections a second. What is seen and lost, and what it costs in user space, comes
     /// from the same sessions.
     Host,
+    /// What the BPF programs cost.
+    Kernel,
+    /// What is done when nothing happens.
+    Idle,
+    /// From the event to the line.
+    Latency,
 }
 
 impl Section {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Host];
+    pub const ALL: [Self; 4] = [Self::Host, Self::Kernel, Self::Idle, Self::Latency];
 
     /// The one of this name.
     pub fn named(name: &str) -> anyhow::Result<Self> {
@@ -37,6 +46,9 @@ impl Section {
     fn name(self) -> &'static str {
         match self {
             Self::Host => "host",
+            Self::Kernel => "kernel",
+            Self::Idle => "idle",
+            Self::Latency => "latency",
         }
     }
 
@@ -49,6 +61,9 @@ impl Section {
     ) -> anyhow::Result<()> {
         match self {
             Self::Host => report.host = Some(host::measure(options, scene)?),
+            Self::Kernel => report.kernel = Some(kernel::measure(options, scene)?),
+            Self::Idle => report.idle = Some(idle::measure(options, scene)?),
+            Self::Latency => report.latency = Some(latency::measure(options, scene)?),
         }
         Ok(())
     }
