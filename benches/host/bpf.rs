@@ -8,8 +8,12 @@ use std::os::fd::AsRawFd as _;
 use std::os::fd::FromRawFd as _;
 use std::os::fd::OwnedFd;
 
+use libbpf_rs::Btf;
+use libbpf_rs::btf::TypeId;
+use libbpf_rs::btf::types::Func;
 use libbpf_rs::libbpf_sys;
 use libbpf_rs::query::ProgInfoIter;
+use libbpf_rs::query::ProgInfoQueryOptions;
 use libbpf_rs::query::ProgramInfo;
 
 /// The kernel counts as long as this is there, whatever `kernel.bpf_stats_enabled` says. It goes with the
@@ -31,7 +35,7 @@ impl Counting {
 /// What a program has done since it was loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
-    /// As its author called it; the kernel keeps 15 bytes of that.
+    /// As its author called it.
     pub name: String,
     /// How often it ran.
     pub runs: u64,
@@ -39,20 +43,38 @@ pub struct Program {
     pub time_ns: u64,
 }
 
-/// The programs with these ids.
-pub fn programs(ids: &[u32]) -> Vec<Program> {
-    ProgInfoIter::default()
-        .filter(|program| ids.contains(&program.id))
-        .map(|program| described(&program))
+/// What programs did between two looks at them.
+pub fn since(before: &[Program], after: &[Program]) -> Vec<Program> {
+    before
+        .iter()
+        .zip(after)
+        .map(|(before, after)| Program {
+            name: after.name.clone(),
+            runs: after.runs - before.runs,
+            time_ns: after.time_ns - before.time_ns,
+        })
         .collect()
 }
 
-fn described(program: &ProgramInfo) -> Program {
-    Program {
-        name: program.name.to_string_lossy().into_owned(),
-        runs: program.run_cnt,
-        time_ns: program.run_time_ns,
-    }
+/// The programs with these ids, in the order in which they were loaded.
+pub fn programs(ids: &[u32]) -> Vec<Program> {
+    ProgInfoIter::with_query_opts(ProgInfoQueryOptions::default().include_func_info(true))
+        .filter(|program| ids.contains(&program.id))
+        .map(|program| Program {
+            name: full_name(&program)
+                .unwrap_or_else(|| program.name.to_string_lossy().into_owned()),
+            runs: program.run_cnt,
+            time_ns: program.run_time_ns,
+        })
+        .collect()
+}
+
+/// The name of the program's function, from its type information: the kernel keeps but 15 bytes by itself.
+fn full_name(program: &ProgramInfo) -> Option<String> {
+    let function = TypeId::from(program.func_info.first()?.type_id);
+    let types = Btf::from_prog_id(program.id).ok()?;
+    let name = types.type_by_id::<Func<'_>>(function)?.name()?.to_string_lossy().into_owned();
+    Some(name)
 }
 
 /// A program that does nothing, at each change of a socket's state.

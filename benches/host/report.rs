@@ -7,10 +7,12 @@ use serde::Serialize;
 
 use crate::options::Options;
 use crate::scene::Scene;
+use crate::sections::growth::Point;
 use crate::sections::host::Host;
 use crate::sections::idle::Idle;
 use crate::sections::kernel::Kernel;
 use crate::sections::latency::Latency;
+use crate::sections::memory::Memory;
 
 /// Everything that was measured in one run. What was not is absent.
 #[derive(Debug, Serialize)]
@@ -25,12 +27,16 @@ pub struct Report {
     pub idle: Option<Idle>,
     /// From the event to the line.
     pub latency: Option<Latency>,
+    /// What it allocates in the long run.
+    pub memory: Option<Memory>,
+    /// What it costs as there is more of everything.
+    pub growth: Vec<Point>,
 }
 
 impl Report {
     /// An empty report.
     pub fn new(options: &Options) -> Self {
-        Self { rounds: options.rounds, host: None, kernel: None, idle: None, latency: None }
+        Self { rounds: options.rounds, host: None, kernel: None, idle: None, latency: None, memory: None, growth: Vec::new() }
     }
 
     /// Writes what there is so far.

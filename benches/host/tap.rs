@@ -31,9 +31,14 @@ const CHUNK: usize = 1 << 20;
 
 const START: Duration = Duration::from_secs(20);
 
+/// What the reader keeps if it is told to forget: the last lines, and some more.
+const KEPT: usize = 64 << 10;
+
 /// Bytes, and when which of them had arrived.
 #[derive(Debug, Default)]
 struct Stream {
+    /// Whether only the end is kept.
+    forgets: bool,
     bytes: Vec<u8>,
     /// The end of what a read gave, and when it did, in ns of the wall clock.
     reads: Vec<(usize, i128)>,
@@ -70,6 +75,15 @@ pub struct Arrivals {
 impl Tap {
     /// Starts connledger with these options, and waits until it is ready.
     pub fn start(options: &[String]) -> anyhow::Result<Self> {
+        Self::start_with(options, Stream::default())
+    }
+
+    /// Starts connledger with its defaults, and keeps only the end of what it writes.
+    pub fn start_forgetful() -> anyhow::Result<Self> {
+        Self::start_with(&[], Stream { forgets: true, ..Stream::default() })
+    }
+
+    fn start_with(options: &[String], stream: Stream) -> anyhow::Result<Self> {
         let mut child = tool::command(&Contestant::connledger_with(options))
             .stdout(Stdio::piped())
             .spawn()
@@ -77,7 +91,7 @@ impl Tap {
         let pipe = File::from(OwnedFd::from(child.stdout.take().context("its output")?));
         // An unprivileged user may not have as much: then it is as it is.
         let _ = rustix::pipe::fcntl_setpipe_size(&pipe, CHUNK);
-        let stream = Arc::new(Mutex::new(Stream::default()));
+        let stream = Arc::new(Mutex::new(stream));
         let reader = {
             let stream = Arc::clone(&stream);
             thread::spawn(move || read(pipe, &stream))
@@ -99,7 +113,7 @@ impl Tap {
         while Instant::now() < deadline {
             {
                 let stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
-                let new = &stream.bytes[looked_at..];
+                let new = stream.bytes.get(looked_at..).unwrap_or_default();
                 if new.windows(ready.len()).any(|window| window == ready) {
                     return Ok(());
                 }
@@ -139,6 +153,11 @@ fn read(mut pipe: File, stream: &Mutex<Stream>) -> io::Result<()> {
         }
         let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
         stream.bytes.extend_from_slice(&chunk[..read]);
+        if stream.forgets {
+            let forgotten = stream.bytes.len().saturating_sub(KEPT);
+            stream.bytes.drain(..forgotten);
+            continue;
+        }
         let end = stream.bytes.len();
         let stamp = i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec);
         stream.reads.push((end, stamp));
@@ -163,6 +182,10 @@ struct End {
 impl Stream {
     fn arrivals(&self) -> anyhow::Result<Arrivals> {
         let mut arrivals = Arrivals::default();
+        if self.forgets {
+            let last = self.bytes.trim_ascii_end().rsplit(|&byte| byte == b'\n').next();
+            arrivals.add(last.unwrap_or_default(), 0)?;
+        }
         let mut reads = self.reads.iter().peekable();
         let mut end = 0;
         for line in self.bytes.split_inclusive(|&byte| byte == b'\n') {
@@ -195,11 +218,15 @@ impl Arrivals {
         Ok(())
     }
 
-    /// The latencies of an event, or of all of them, in their order.
-    pub fn sorted_latencies(&self, event: Option<&str>) -> Vec<f64> {
-        let wanted = |arrival: &&Arrival| event.is_none_or(|event| arrival.event == event);
-        let latencies: Vec<f64> =
-            self.of_load.iter().filter(wanted).map(|arrival| arrival.latency_us).collect();
-        crate::statistics::sorted(&latencies)
+    /// The latencies of those that are wanted, in their order.
+    pub fn sorted_latencies(&self, wanted: impl Fn(&Arrival) -> bool) -> Vec<f64> {
+        let wanted = self.of_load.iter().filter(|arrival| wanted(arrival));
+        crate::statistics::sorted(&wanted.map(|arrival| arrival.latency_us).collect::<Vec<_>>())
+    }
+
+    /// The latencies of all from the `first` on, in their order.
+    pub fn sorted_latencies_from(&self, first: usize) -> Vec<f64> {
+        let late = self.of_load.iter().skip(first);
+        crate::statistics::sorted(&late.map(|arrival| arrival.latency_us).collect::<Vec<_>>())
     }
 }

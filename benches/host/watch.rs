@@ -61,23 +61,24 @@ pub fn watched(
     load: &Load,
     scene: &Scene,
 ) -> anyhow::Result<Result<Session, String>> {
-    let result = watched_besides(contestant, load, scene, |_, _| Ok(()))?;
-    Ok(result.map(|(session, ())| session))
+    let result = watched_besides(contestant, load, scene, |_| Ok(()))?;
+    Ok(result.map(|(session, _)| session))
 }
 
-/// The same, with something to be found out while the tool still runs.
+/// The same, with a look at the tool before the load and after it.
 pub fn watched_besides<T>(
     contestant: &Contestant,
     load: &Load,
     scene: &Scene,
-    find_out: impl FnOnce(&Tool, &Made) -> anyhow::Result<T>,
-) -> anyhow::Result<Result<(Session, T), String>> {
+    look: impl Fn(&Tool) -> anyhow::Result<T>,
+) -> anyhow::Result<Result<(Session, [T; 2]), String>> {
     let _turn = scene.turn()?;
     scene.new_network()?;
     let tool = match Tool::start(contestant, scene)? {
         Attempt::Attached(tool) => tool,
         Attempt::Refused(reason) => return Ok(Err(reason)),
     };
+    let looked = look(&tool)?;
     let before = Usage::of(tool.pid())?;
     let begin = Instant::now();
     let (made, anonymous_kib) = with_an_eye_on_memory(tool.pid(), || load.make())
@@ -85,9 +86,9 @@ pub fn watched_besides<T>(
     thread::sleep(AFTERWARDS);
     let seconds = begin.elapsed().as_secs_f64();
     let used = Usage::of(tool.pid())?.since(&before);
-    let found = find_out(&tool, &made)?;
+    let looked = [looked, look(&tool)?];
     let written = tool.stop()?;
-    Ok(Ok((Session { made, written, used, seconds, anonymous_kib }, found)))
+    Ok(Ok((Session { made, written, used, seconds, anonymous_kib }, looked)))
 }
 
 /// Does something, and tells the most anonymous memory that process `pid` had meanwhile.

@@ -4,6 +4,8 @@
 //! machine's cores is the server's, the second the client's; who else runs there competes with them.
 
 mod client;
+mod crowd;
+mod holder;
 mod net;
 mod one;
 mod server;
@@ -14,6 +16,7 @@ use std::io::BufReader;
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Child;
+use std::process::ChildStdout;
 use std::process::Command;
 use std::process::Stdio;
 use std::time::Duration;
@@ -87,33 +90,109 @@ impl Load {
     }
 }
 
+/// A process of the load that runs until it is dropped, and says on a line each how far it is.
+#[derive(Debug)]
+struct Player {
+    child: Child,
+    says: BufReader<ChildStdout>,
+}
+
+impl Player {
+    fn start(arguments: &[String]) -> anyhow::Result<Self> {
+        let mut child = role(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {arguments:?}"))?;
+        let says = BufReader::new(child.stdout.take().context("no output")?);
+        Ok(Self { child, says })
+    }
+
+    /// Waits until it says this.
+    fn await_word(&mut self, word: &str) -> anyhow::Result<()> {
+        let mut line = String::new();
+        self.says.read_line(&mut line)?;
+        ensure!(line.trim() == word, "a process of the load says '{line}' instead of '{word}'");
+        Ok(())
+    }
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        // Some have no other way to end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// A server that runs until it is dropped.
 #[derive(Debug)]
 pub struct Server {
-    child: Child,
+    _player: Player,
 }
 
 impl Server {
     /// Starts it, and waits until it listens.
     pub fn start() -> anyhow::Result<Self> {
-        let child = role(&["server".to_owned()])
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start the server")?;
-        let mut server = Self { child };
-        let mut line = String::new();
-        let stdout = server.child.stdout.take().context("the server's output")?;
-        BufReader::new(stdout).read_line(&mut line).context("the server's output")?;
-        ensure!(line.trim() == server::LISTENING, "the server does not listen: '{line}'");
-        Ok(server)
+        let mut player = Player::start(&["server".to_owned()])?;
+        player.await_word(server::LISTENING)?;
+        Ok(Self { _player: player })
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It has no other way to end.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+/// Connections that are open until this is dropped, and do nothing.
+#[derive(Debug)]
+pub struct Holders {
+    _players: Vec<Player>,
+}
+
+impl Holders {
+    /// Opens `count` connections, `most` in each process.
+    pub fn start(count: usize, most: usize) -> anyhow::Result<Self> {
+        let mut players = Vec::new();
+        let mut left = count;
+        while left > 0 {
+            let share = left.min(most);
+            let mut player = Player::start(&["holder".to_owned(), share.to_string()])?;
+            player.await_word(holder::HELD)?;
+            players.push(player);
+            left -= share;
+        }
+        Ok(Self { _players: players })
+    }
+}
+
+/// Processes that take turns in making connections.
+#[derive(Debug)]
+pub struct Crowd {
+    player: Player,
+}
+
+impl Crowd {
+    /// Starts them, and waits until each has made a connection. They pause then.
+    pub fn start(processes: usize, rate: u32, measured: Duration) -> anyhow::Result<Self> {
+        let mut player = Player::start(&[
+            "crowd-in-turns".to_owned(),
+            processes.to_string(),
+            rate.to_string(),
+            measured.as_millis().to_string(),
+        ])?;
+        player.await_word(crowd::WARM)?;
+        Ok(Self { player })
+    }
+
+    /// Waits until they are through.
+    pub fn finish(&mut self) -> anyhow::Result<()> {
+        self.player.await_word(crowd::DONE)
+    }
+
+    /// Lets `processes` make `each` so many connections, and end.
+    pub fn make_each(processes: usize, each: usize) -> anyhow::Result<()> {
+        let mut player = Player::start(&[
+            "crowd".to_owned(),
+            processes.to_string(),
+            each.to_string(),
+        ])?;
+        player.await_word(crowd::DONE)
     }
 }
 
@@ -145,6 +224,13 @@ pub fn play(arguments: &[String]) -> anyhow::Result<()> {
             serde_json::to_writer(std::io::stdout(), &made)?;
             Ok(std::io::stdout().flush()?)
         }
+        ["crowd", processes, each] => crowd::make_each(processes.parse()?, each.parse()?),
+        ["crowd-in-turns", processes, rate, measured] => crowd::make_in_turns(
+            processes.parse()?,
+            rate.parse()?,
+            Duration::from_millis(measured.parse()?),
+        ),
+        ["holder", count] => holder::hold(count.parse()?),
         ["leash", program, ref arguments @ ..] => {
             // The signal that was asked for above outlasts this.
             Err(Command::new(program).args(arguments).exec())

@@ -18,6 +18,7 @@ use crate::progress;
 use crate::scene::Scene;
 use crate::statistics::Summary;
 use crate::statistics::summarize;
+use crate::tool::Tool;
 use crate::watch;
 
 /// What the programs cost.
@@ -113,17 +114,20 @@ pub fn programs_of(pid: u32) -> anyhow::Result<Vec<Program>> {
 
 impl Record {
     fn measure(&mut self, load: &Load, scene: &Scene) -> anyhow::Result<()> {
-        let found = watch::watched_besides(&self.contestant, load, scene, |tool, _| {
-            programs_of(tool.pid())
-        })?;
-        match found {
-            Err(reason) => self.refused = Some(reason),
-            Ok((_, programs)) if programs.iter().all(|program| program.runs == 0) => {
-                self.refused = Some("has no BPF program that the kernel counts".to_owned());
-            }
-            Ok((session, programs)) => {
-                self.rounds.push(Round { connections: session.connections(), programs });
-            }
+        let look = |tool: &Tool| programs_of(tool.pid());
+        let (session, [before, after]) =
+            match watch::watched_besides(&self.contestant, load, scene, look)? {
+                Ok(seen) => seen,
+                Err(reason) => {
+                    self.refused = Some(reason);
+                    return Ok(());
+                }
+            };
+        let programs = bpf::since(&before, &after);
+        if programs.iter().all(|program| program.runs == 0) {
+            self.refused = Some("has no BPF program that the kernel counts".to_owned());
+        } else {
+            self.rounds.push(Round { connections: session.connections(), programs });
         }
         Ok(())
     }
@@ -133,29 +137,30 @@ impl Record {
             let time_ns: u64 = round.programs.iter().map(|program| program.time_ns).sum();
             time_ns as f64 / round.connections
         };
-        let names = self.rounds.first()?.programs.iter();
+        // The same programs, in the same order, in each round.
+        let programs = 0..self.rounds.first()?.programs.len();
         Some(Row {
             name: self.contestant.name.to_owned(),
             ns_a_connection: summarize(&self.rounds.iter().map(whole).collect::<Vec<_>>())?,
-            // Those that ran. What lists the open connections at start is not of the load.
-            programs: names.filter_map(|program| self.cost(&program.name)).collect(),
+            programs: programs.filter_map(|index| self.cost(index)).collect(),
         })
     }
 
-    fn cost(&self, name: &str) -> Option<Cost> {
+    /// What the program at `index` cost; `None` if it never ran.
+    fn cost(&self, index: usize) -> Option<Cost> {
         let each = |figure: fn(&Program, f64) -> f64| {
             let values: Vec<f64> = self
                 .rounds
                 .iter()
                 .filter_map(|round| {
-                    let program = round.programs.iter().find(|program| program.name == name)?;
+                    let program = round.programs.get(index)?;
                     (program.runs > 0).then(|| figure(program, round.connections))
                 })
                 .collect();
             summarize(&values)
         };
         Some(Cost {
-            name: name.to_owned(),
+            name: self.rounds.first()?.programs.get(index)?.name.clone(),
             ns_a_run: each(|program, _| program.time_ns as f64 / program.runs as f64)?,
             runs_a_connection: each(|program, connections| program.runs as f64 / connections)?,
             ns_a_connection: each(|program, connections| program.time_ns as f64 / connections)?,

@@ -76,7 +76,7 @@ fn single_connections(count: usize, scene: &Scene) -> anyhow::Result<Vec<f64>> {
     thread::sleep(QUIET);
     let arrivals = tap.stop()?;
     // The first that happens is that the handshake ends, at the client's end.
-    let latencies = arrivals.sorted_latencies(Some("connect"));
+    let latencies = arrivals.sorted_latencies(|arrival| arrival.event == "connect");
     ensure!(latencies.len() == count, "{} of {count} connections were told", latencies.len());
     Ok(latencies)
 }
@@ -88,7 +88,7 @@ fn all_of_a_load(options: &Options, scene: &Scene) -> anyhow::Result<Vec<f64>> {
     let tap = Tap::start(&[])?;
     load.make()?;
     thread::sleep(QUIET);
-    Ok(tap.stop()?.sorted_latencies(None))
+    Ok(tap.stop()?.sorted_latencies(|_| true))
 }
 
 fn distribution(sessions: &[Vec<f64>]) -> Option<Distribution> {

@@ -1,9 +1,11 @@
 //! The parts of the report, in the order in which they are measured.
 
+pub mod growth;
 pub mod host;
 pub mod idle;
 pub mod kernel;
 pub mod latency;
+pub mod memory;
 
 use std::fmt;
 use std::fmt::Display;
@@ -26,11 +28,16 @@ pub enum Section {
     Idle,
     /// From the event to the line.
     Latency,
+    /// What it allocates in the long run.
+    Memory,
+    /// What it costs as there is more of everything.
+    Growth,
 }
 
 impl Section {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Host, Self::Kernel, Self::Idle, Self::Latency];
+    pub const ALL: [Self; 6] =
+        [Self::Host, Self::Kernel, Self::Idle, Self::Latency, Self::Memory, Self::Growth];
 
     /// The one of this name.
     pub fn named(name: &str) -> anyhow::Result<Self> {
@@ -49,6 +56,8 @@ impl Section {
             Self::Kernel => "kernel",
             Self::Idle => "idle",
             Self::Latency => "latency",
+            Self::Memory => "memory",
+            Self::Growth => "growth",
         }
     }
 
@@ -64,6 +73,8 @@ impl Section {
             Self::Kernel => report.kernel = Some(kernel::measure(options, scene)?),
             Self::Idle => report.idle = Some(idle::measure(options, scene)?),
             Self::Latency => report.latency = Some(latency::measure(options, scene)?),
+            Self::Memory => report.memory = Some(memory::measure(options, scene)?),
+            Self::Growth => report.growth = growth::measure(options, scene)?,
         }
         Ok(())
     }
