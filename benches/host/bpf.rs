@@ -114,7 +114,8 @@ impl Nothing {
 
     /// What it has done.
     pub fn done(&self) -> Option<Program> {
-        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", self.program.as_raw_fd()));
+        let info =
+            std::fs::read_to_string(format!("/proc/self/fdinfo/{}", self.program.as_raw_fd()));
         let id = crate::proc::field(&info.ok()?, "prog_id")?;
         programs(&[u32::try_from(id).ok()?]).pop()
     }

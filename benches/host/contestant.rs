@@ -123,7 +123,9 @@ impl Contestant {
             // The ledger's own records have no ends.
             Dialect::Ledger => line.windows(9).any(|window| window == b"\"remote\":"),
             Dialect::Connections => line.iter().any(u8::is_ascii_digit),
-            Dialect::States => line.windows(2).any(|window| window == b"->") && !is_of_listener(line),
+            Dialect::States => {
+                line.windows(2).any(|window| window == b"->") && !is_of_listener(line)
+            }
         })
     }
 }
@@ -151,10 +153,7 @@ fn is_of_listener(line: &[u8]) -> bool {
     let Some(arrow) = words.iter().position(|&word| word == "->") else { return false };
     let state = |index: Option<usize>| index.and_then(|at| words.get(at)).copied();
     let (old, new) = (state(arrow.checked_sub(1)), state(Some(arrow + 1)));
-    matches!(
-        (old, new),
-        (_, Some("LISTEN" | "10")) | (Some("LISTEN" | "10"), Some("CLOSE" | "7"))
-    )
+    matches!((old, new), (_, Some("LISTEN" | "10")) | (Some("LISTEN" | "10"), Some("CLOSE" | "7")))
 }
 
 /// What a tool itself says that it lost: `Lost 17 events on CPU #0!`, `3 packets dropped by kernel`.

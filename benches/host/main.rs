@@ -16,13 +16,17 @@
 mod bpf;
 mod contestant;
 mod load;
+mod machine;
 mod options;
+mod pipeline;
+mod plot;
 mod proc;
 mod report;
 mod scene;
 mod sections;
 mod statistics;
 mod tap;
+mod targets;
 mod tool;
 mod watch;
 
@@ -55,7 +59,8 @@ fn main() -> ExitCode {
 /// what it has.
 fn bench() -> anyhow::Result<()> {
     let options = Options::from_environment()?;
-    let scene = Scene::set(options.lock.as_deref()).context("cannot set the scene (tracing takes root: use make bench)")?;
+    let scene = Scene::set(options.lock.as_deref())
+        .context("cannot set the scene (tracing takes root: use make bench)")?;
     let mut report = Report::new(&options);
     for section in &options.sections {
         progress(&format!("== {section}"));

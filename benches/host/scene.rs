@@ -46,8 +46,7 @@ impl Scene {
         }
         let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
         let output = target.join("output");
-        fs::create_dir_all(&output)
-            .with_context(|| format!("cannot make {}", output.display()))?;
+        fs::create_dir_all(&output).with_context(|| format!("cannot make {}", output.display()))?;
         mount("tmpfs", &output)?;
         let lock = lock
             .map(|path| File::create(path).with_context(|| path.display().to_string()))

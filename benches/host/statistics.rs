@@ -28,6 +28,20 @@ pub struct Summary {
     pub max: f64,
 }
 
+impl Summary {
+    /// The same in another unit.
+    pub fn scaled(self, factor: f64) -> Self {
+        Self {
+            count: self.count,
+            median: self.median * factor,
+            low: self.low * factor,
+            high: self.high * factor,
+            min: self.min * factor,
+            max: self.max * factor,
+        }
+    }
+}
+
 /// What is to be said of `values`. `None` if there are none.
 pub fn summarize(values: &[f64]) -> Option<Summary> {
     let sorted = sorted(values);

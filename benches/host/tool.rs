@@ -86,14 +86,6 @@ impl Tool {
         })
     }
 
-    /// Starts a tool that must not refuse: connledger.
-    pub fn must_start(contestant: &Contestant, scene: &Scene) -> anyhow::Result<Self> {
-        match Self::start(contestant, scene)? {
-            Attempt::Attached(tool) => Ok(tool),
-            Attempt::Refused(reason) => bail!("{} cannot watch: {reason}", contestant.name),
-        }
-    }
-
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
@@ -127,8 +119,7 @@ impl Tool {
         let reported = match self.contestant.ready {
             Ready::Line(_) => lost_by_its_books(&output)?,
             Ready::Settled => {
-                reported_lost(&fs::read_to_string(&self.errors)?)
-                    + reported_lost_in_lines(&output)
+                reported_lost(&fs::read_to_string(&self.errors)?) + reported_lost_in_lines(&output)
             }
         };
         Ok(Written {
@@ -197,9 +188,9 @@ impl Settling {
         if descriptors.len() != self.held {
             *self = Self { held: descriptors.len(), since: Instant::now() };
         }
-        let ways = ["anon_inode:bpf_link", "anon_inode:bpf-link", "anon_inode:[perf_event]", "socket:"];
-        let attached =
-            descriptors.iter().any(|held| ways.iter().any(|way| held.starts_with(way)));
+        let ways =
+            ["anon_inode:bpf_link", "anon_inode:bpf-link", "anon_inode:[perf_event]", "socket:"];
+        let attached = descriptors.iter().any(|held| ways.iter().any(|way| held.starts_with(way)));
         attached && self.since.elapsed() > SETTLED
     }
 }

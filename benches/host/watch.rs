@@ -81,8 +81,8 @@ pub fn watched_besides<T>(
     let looked = look(&tool)?;
     let before = Usage::of(tool.pid())?;
     let begin = Instant::now();
-    let (made, anonymous_kib) = with_an_eye_on_memory(tool.pid(), || load.make())
-        .with_context(|| contestant.name)?;
+    let (made, anonymous_kib) =
+        with_an_eye_on_memory(tool.pid(), || load.make()).with_context(|| contestant.name)?;
     thread::sleep(AFTERWARDS);
     let seconds = begin.elapsed().as_secs_f64();
     let used = Usage::of(tool.pid())?.since(&before);

@@ -58,8 +58,7 @@ pub fn make(load: &Load) -> anyhow::Result<Made> {
     let begin = Instant::now();
     let measured_from = client.run_until(begin, begin + load.warm_up, load.rate)?;
     let ended_before = client.ended;
-    let measured_to =
-        client.run_until(begin, begin + load.warm_up + load.measured, load.rate)?;
+    let measured_to = client.run_until(begin, begin + load.warm_up + load.measured, load.rate)?;
     let measured = client.ended - ended_before;
     client.finish()?;
     Ok(Made {

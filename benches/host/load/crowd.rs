@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
 use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::Duration;
@@ -29,7 +30,7 @@ pub const WARM: &str = "warm";
 pub const DONE: &str = "done";
 
 /// The pause after [`WARM`], in which whoever measures looks at the clock.
-pub const PAUSE: Duration = Duration::from_millis(300);
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// The grain of the pace.
 const TICK: Duration = Duration::from_millis(1);
@@ -49,7 +50,7 @@ pub fn make_in_turns(processes: usize, rate: u32, measured: Duration) -> anyhow:
     let (turns, dealer) = std::io::pipe()?;
     let (turns, dealer) = (OwnedFd::from(turns), OwnedFd::from(dealer));
     let mut dealer = Some(File::from(dealer));
-    let dealer_fd = dealer.as_ref().map(|file| std::os::fd::AsRawFd::as_raw_fd(file));
+    let dealer_fd = dealer.as_ref().map(File::as_raw_fd);
     fork_all(processes, || {
         // Else no process would see the end: each would hold the pipe open for the others.
         if let Some(fd) = dealer_fd {
@@ -88,10 +89,7 @@ fn deal(dealer: &mut File, rate: u32, turns: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn fork_all(
-    processes: usize,
-    mut life: impl FnMut() -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+fn fork_all(processes: usize, mut life: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<()> {
     for _ in 0..processes {
         // SAFETY: this process has one thread.
         if let ForkResult::Child = unsafe { nix::unistd::fork() }.context("cannot fork")? {

@@ -187,11 +187,8 @@ impl Crowd {
 
     /// Lets `processes` make `each` so many connections, and end.
     pub fn make_each(processes: usize, each: usize) -> anyhow::Result<()> {
-        let mut player = Player::start(&[
-            "crowd".to_owned(),
-            processes.to_string(),
-            each.to_string(),
-        ])?;
+        let mut player =
+            Player::start(&["crowd".to_owned(), processes.to_string(), each.to_string()])?;
         player.await_word(crowd::DONE)
     }
 }

@@ -144,9 +144,8 @@ pub fn measure(options: &Options, scene: &Scene) -> anyhow::Result<Vec<Point>> {
 
 impl Point {
     fn of(axis: Axis, samples: &[Sample]) -> Option<Self> {
-        let each = |figure: fn(&Sample) -> f64| {
-            summarize(&samples.iter().map(figure).collect::<Vec<_>>())
-        };
+        let each =
+            |figure: fn(&Sample) -> f64| summarize(&samples.iter().map(figure).collect::<Vec<_>>());
         Some(Self {
             axis,
             amount: each(|sample| sample.amount)?.median,
@@ -171,9 +170,8 @@ fn sample(axis: Axis, amount: usize, options: &Options, scene: &Scene) -> anyhow
     let _holders = Holders::start(open, HELD_BY_ONE)?;
     let _server = (axis == Axis::Processes).then(Server::start).transpose()?;
     let tap = Tap::start(&filter(axis, amount))?;
-    let mut crowd = (axis == Axis::Processes)
-        .then(|| Crowd::start(amount, PACE, measured))
-        .transpose()?;
+    let mut crowd =
+        (axis == Axis::Processes).then(|| Crowd::start(amount, PACE, measured)).transpose()?;
     let programs = programs_of(tap.pid())?;
     let usage = Usage::of(tap.pid())?;
     let (connections, seconds) = match &mut crowd {
@@ -209,25 +207,36 @@ fn sample(axis: Axis, amount: usize, options: &Options, scene: &Scene) -> anyhow
 
 /// A filter of so many entries, all of which the load passes.
 fn filter(axis: Axis, entries: usize) -> Vec<String> {
-    let list = |others: &mut dyn Iterator<Item = String>, own: String| {
-        others.take(entries - 1).chain([own]).collect::<Vec<_>>().join(",")
-    };
     match axis {
         Axis::Networks => {
-            let mut others = (0..=u16::MAX).map(|n| format!("10.{}.{}.0/24", n >> 8, n & 0xff));
-            vec!["--remote-net".to_owned(), list(&mut others, "127.0.0.0/8".to_owned())]
+            let others = (0..=u16::MAX).map(|n| format!("10.{}.{}.0/24", n >> 8, n & 0xff));
+            option("--remote-net", entries, others, "127.0.0.0/8")
         }
         Axis::Ports => {
-            // Each end has the server's port at one side, and the client's at the other: both pass.
-            let mut others = (0..u16::MAX).map(|n| format!("!{}", n % 6000 + 1));
-            let ports = list(&mut others, format!("!{}", PORT + 1));
-            ["--local-port", "--remote-port"].map(|name| [name.to_owned(), ports.clone()]).concat()
+            // Each end has the server's port at one side, and one of the client's at the other: all pass.
+            let others = || (1..PORT).chain(PORT + 2..32_768).map(|port| format!("!{port}"));
+            let own = format!("!{}", PORT + 1);
+            let mut options = option("--local-port", entries, others(), &own);
+            options.extend(option("--remote-port", entries, others(), &own));
+            options
         }
         Axis::Pids => {
             // Beyond what a process can have: none of the load's.
-            let mut others = (5_000_000..).map(|pid: u32| format!("!{pid}"));
-            vec!["--pid".to_owned(), list(&mut others, "!4999999".to_owned())]
+            let others = (5_000_000..5_100_000).map(|pid| format!("!{pid}"));
+            option("--pid", entries, others, "!4999999")
         }
         Axis::Rate | Axis::Open | Axis::Processes => Vec::new(),
     }
+}
+
+/// An option with `entries` in its list, the last of which is `own`. Given again and again, as no argument may
+/// be longer than 128 KiB.
+fn option(
+    name: &str,
+    entries: usize,
+    others: impl Iterator<Item = String>,
+    own: &str,
+) -> Vec<String> {
+    let list: Vec<String> = others.take(entries - 1).chain([own.to_owned()]).collect();
+    list.chunks(1000).flat_map(|chunk| [name.to_owned(), chunk.join(",")]).collect()
 }

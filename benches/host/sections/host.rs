@@ -67,6 +67,13 @@ pub struct Seen {
     pub bytes: u64,
 }
 
+impl Seen {
+    /// Lines that are missing.
+    pub fn lost(&self) -> u64 {
+        self.expected.saturating_sub(self.written)
+    }
+}
+
 /// What a tool cost in user space, under load.
 #[derive(Debug, Serialize)]
 pub struct User {

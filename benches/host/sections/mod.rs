@@ -9,10 +9,12 @@ pub mod memory;
 
 use std::fmt;
 use std::fmt::Display;
+use std::fs;
 
 use anyhow::Context as _;
 
 use crate::options::Options;
+use crate::pipeline;
 use crate::report::Report;
 use crate::scene::Scene;
 
@@ -28,6 +30,8 @@ pub enum Section {
     Idle,
     /// From the event to the line.
     Latency,
+    /// The pipeline alone: what benches/pipeline.rs has left in a file. It needs no root, this does.
+    Pipeline,
     /// What it allocates in the long run.
     Memory,
     /// What it costs as there is more of everything.
@@ -36,18 +40,22 @@ pub enum Section {
 
 impl Section {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Host, Self::Kernel, Self::Idle, Self::Latency, Self::Memory, Self::Growth];
+    pub const ALL: [Self; 7] = [
+        Self::Host,
+        Self::Kernel,
+        Self::Idle,
+        Self::Latency,
+        Self::Pipeline,
+        Self::Memory,
+        Self::Growth,
+    ];
 
     /// The one of this name.
     pub fn named(name: &str) -> anyhow::Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|section| section.name() == name)
-            .with_context(|| {
-                let names = Self::ALL.map(Self::name).join(", ");
-                format!("ONLY={name}: there are {names}")
-            })
+        Self::ALL.into_iter().find(|section| section.name() == name).with_context(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            format!("ONLY={name}: there are {names}")
+        })
     }
 
     fn name(self) -> &'static str {
@@ -56,6 +64,7 @@ impl Section {
             Self::Kernel => "kernel",
             Self::Idle => "idle",
             Self::Latency => "latency",
+            Self::Pipeline => "pipeline",
             Self::Memory => "memory",
             Self::Growth => "growth",
         }
@@ -73,6 +82,10 @@ impl Section {
             Self::Kernel => report.kernel = Some(kernel::measure(options, scene)?),
             Self::Idle => report.idle = Some(idle::measure(options, scene)?),
             Self::Latency => report.latency = Some(latency::measure(options, scene)?),
+            Self::Pipeline => {
+                let output = fs::read_to_string(scene.report_path("pipeline.txt"));
+                report.pipeline = output.map_or_else(|_| Vec::new(), |text| pipeline::parse(&text));
+            }
             Self::Memory => report.memory = Some(memory::measure(options, scene)?),
             Self::Growth => report.growth = growth::measure(options, scene)?,
         }
