@@ -1,6 +1,7 @@
 //! Who is measured: connledger, and other tools that watch connections.
 
 use std::env;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::load::PORT;
@@ -97,7 +98,8 @@ impl Contestant {
         let mut shown = program.into_owned();
         for argument in arguments {
             let quote = if argument.contains([' ', '&']) { "'" } else { "" };
-            shown.push_str(&format!(" {quote}{argument}{quote}"));
+            // Writing to a string does not fail.
+            let _ = write!(shown, " {quote}{argument}{quote}");
         }
         shown
     }

@@ -13,6 +13,13 @@
 //!
 //! The load's processes are this program again, in a role: `host role server`, `host role client`, ….
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "measurements: no count comes near 2^53, and no rate is negative"
+)]
+
 mod bpf;
 mod contestant;
 mod load;

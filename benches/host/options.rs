@@ -58,7 +58,7 @@ impl Options {
 
     /// How long each load runs before it is measured.
     pub fn warm_up(&self) -> Duration {
-        Duration::from_millis(300)
+        Duration::from_millis(if self.quick { 200 } else { 300 })
     }
 
     /// How long each load is measured.

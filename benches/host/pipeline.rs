@@ -29,7 +29,7 @@ pub fn parse(output: &str) -> Vec<Stage> {
         } else if let Some(word) = label.strip_prefix("├─ ").or(label.strip_prefix("╰─ ")) {
             word.trim().clone_into(&mut name);
         } else if let Some((_, word)) = line.split_once("─ ") {
-            processes = word.split(' ').next().unwrap_or_default().to_owned();
+            word.split(' ').next().unwrap_or_default().clone_into(&mut processes);
         }
     }
     stages

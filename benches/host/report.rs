@@ -98,7 +98,7 @@ impl Report {
             ratio: own.map(|own| own.ratio),
             over_tcplife: self.host.as_ref().and_then(|host| host.over_tcplife),
             kernel_ns: own_kernel.map(|own| own.ns_a_connection),
-            user_us: own.map(|own| own.user.user_us_a_line),
+            user_us: own.map(|own| own.user.us_a_line),
             encoded_a_second: encoded.map(|stage| stage.records_a_second),
             idle_wake_ups: own_idle.map(|own| own.wake_ups),
             idle_p99_us: self.latency.as_ref().map(|latency| latency.after_idle.p99),

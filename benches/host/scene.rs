@@ -62,20 +62,6 @@ impl Scene {
         Ok(Turn { lock: self.lock.as_ref() })
     }
 
-    /// Moves this process, and with it what it starts from now on, into a new network namespace.
-    ///
-    /// The ends of closed connections stay in TIME_WAIT for a minute. Each measurement has a namespace of
-    /// its own, so that none begins with those of the one before it.
-    pub fn new_network(&self) -> anyhow::Result<()> {
-        nix::sched::unshare(CloneFlags::CLONE_NEWNET).context("no network namespace")?;
-        let status = Command::new("ip")
-            .args(["link", "set", "lo", "up"])
-            .status()
-            .context("ip (Debian: iproute2)")?;
-        ensure!(status.success(), "ip link set lo up: {status}");
-        Ok(())
-    }
-
     /// A file in memory for what a tool writes.
     pub fn output_path(&self, name: &str) -> PathBuf {
         self.output.join(name)
@@ -85,6 +71,20 @@ impl Scene {
     pub fn report_path(&self, name: &str) -> PathBuf {
         self.target.join(name)
     }
+}
+
+/// Moves this process, and with it what it starts from now on, into a new network namespace.
+///
+/// The ends of closed connections stay in TIME_WAIT for a minute. Each measurement has a namespace of
+/// its own, so that none begins with those of the one before it.
+pub fn new_network() -> anyhow::Result<()> {
+    nix::sched::unshare(CloneFlags::CLONE_NEWNET).context("no network namespace")?;
+    let status = Command::new("ip")
+        .args(["link", "set", "lo", "up"])
+        .status()
+        .context("ip (Debian: iproute2)")?;
+    ensure!(status.success(), "ip link set lo up: {status}");
+    Ok(())
 }
 
 impl Drop for Turn<'_> {

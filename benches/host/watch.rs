@@ -13,6 +13,7 @@ use crate::load::Load;
 use crate::load::Made;
 use crate::proc;
 use crate::proc::Usage;
+use crate::scene;
 use crate::scene::Scene;
 use crate::tool::Attempt;
 use crate::tool::Tool;
@@ -51,7 +52,7 @@ impl Session {
 /// A load that nobody watches.
 pub fn untraced(load: &Load, scene: &Scene) -> anyhow::Result<Made> {
     let _turn = scene.turn()?;
-    scene.new_network()?;
+    scene::new_network()?;
     load.make()
 }
 
@@ -73,7 +74,7 @@ pub fn watched_besides<T>(
     look: impl Fn(&Tool) -> anyhow::Result<T>,
 ) -> anyhow::Result<Result<(Session, [T; 2]), String>> {
     let _turn = scene.turn()?;
-    scene.new_network()?;
+    scene::new_network()?;
     let tool = match Tool::start(contestant, scene)? {
         Attempt::Attached(tool) => tool,
         Attempt::Refused(reason) => return Ok(Err(reason)),

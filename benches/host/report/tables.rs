@@ -162,7 +162,7 @@ fn user(host: &Host) -> String {
     let rows = host.tools.iter().map(|tool| {
         vec![
             tool.name.clone(),
-            with_interval(tool.user.user_us_a_line),
+            with_interval(tool.user.us_a_line),
             with_interval(tool.user.system_us_a_line),
             with_interval(tool.user.us_a_connection),
             middle(tool.user.anonymous_kib),
@@ -276,7 +276,7 @@ fn growth(report: &Report) -> String {
         });
         let header =
             [axis.title(), "kernel ns a connection", "CPU µs a record", "latency p99 µs", "lost"];
-        text += &format!("\n{}", table(&header, rows));
+        let _ = write!(text, "\n{}", table(&header, rows));
     }
     text
 }

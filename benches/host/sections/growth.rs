@@ -19,6 +19,7 @@ use crate::load::Server;
 use crate::options::Options;
 use crate::proc::Usage;
 use crate::progress;
+use crate::scene;
 use crate::scene::Scene;
 use crate::sections::kernel::programs_of;
 use crate::statistics::Summary;
@@ -107,7 +108,6 @@ impl Axis {
             (Self::Rate, true) => &[1000, 0],
             (Self::Open, false) => &[10, 1000, 10_000, 100_000, 300_000],
             (Self::Open, true) => &[10, 10_000],
-            (Self::Processes, false) => &[1, 10, 100, 1000, 10_000],
             (Self::Processes, true) => &[1, 100],
             (_, false) => &[1, 10, 100, 1000, 10_000],
             (_, true) => &[1, 10_000],
@@ -159,7 +159,7 @@ impl Point {
 
 fn sample(axis: Axis, amount: usize, options: &Options, scene: &Scene) -> anyhow::Result<Sample> {
     let _turn = scene.turn()?;
-    scene.new_network()?;
+    scene::new_network()?;
     let measured = options.measured();
     let rate = match (axis, amount) {
         (Axis::Rate, 0) => None,
@@ -174,15 +174,12 @@ fn sample(axis: Axis, amount: usize, options: &Options, scene: &Scene) -> anyhow
         (axis == Axis::Processes).then(|| Crowd::start(amount, PACE, measured)).transpose()?;
     let programs = programs_of(tap.pid())?;
     let usage = Usage::of(tap.pid())?;
-    let (connections, seconds) = match &mut crowd {
-        Some(crowd) => {
-            crowd.finish()?;
-            ((measured.as_secs_f64() * f64::from(PACE)) as u64, measured.as_secs_f64())
-        }
-        None => {
-            let made = Load { warm_up: Duration::ZERO, measured, rate }.make()?;
-            (made.total, made.seconds)
-        }
+    let (connections, seconds) = if let Some(crowd) = &mut crowd {
+        crowd.finish()?;
+        ((measured.as_secs_f64() * f64::from(PACE)) as u64, measured.as_secs_f64())
+    } else {
+        let made = Load { warm_up: Duration::ZERO, measured, rate }.make()?;
+        (made.total, made.seconds)
     };
     thread::sleep(AFTERWARDS);
     let used = Usage::of(tap.pid())?.since(&usage);

@@ -78,7 +78,7 @@ impl Seen {
 #[derive(Debug, Serialize)]
 pub struct User {
     /// CPU time a line in its own code, in µs.
-    pub user_us_a_line: Summary,
+    pub us_a_line: Summary,
     /// CPU time a line in the kernel on its behalf, in µs.
     pub system_us_a_line: Summary,
     /// Both, a connection.
@@ -217,7 +217,7 @@ impl Record {
             summarize(&self.sessions.iter().map(figure).collect::<Vec<_>>())
         };
         Some(User {
-            user_us_a_line: of_sessions(|session| {
+            us_a_line: of_sessions(|session| {
                 session.used.user_ns() / 1000.0 / session.written.all_lines as f64
             })?,
             system_us_a_line: of_sessions(|session| {

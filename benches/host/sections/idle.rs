@@ -9,6 +9,7 @@ use crate::contestant::Contestant;
 use crate::options::Options;
 use crate::proc;
 use crate::proc::Usage;
+use crate::scene;
 use crate::scene::Scene;
 use crate::tool::Attempt;
 use crate::tool::Tool;
@@ -50,7 +51,7 @@ pub fn measure(options: &Options, scene: &Scene) -> anyhow::Result<Idle> {
         contestants.extend(Contestant::peers());
     }
     let _turn = scene.turn()?;
-    scene.new_network()?;
+    scene::new_network()?;
     let mut tools = Vec::new();
     for contestant in contestants {
         if let Attempt::Attached(tool) = Tool::start(&contestant, scene)? {

@@ -12,6 +12,7 @@ use crate::load::Load;
 use crate::load::Server;
 use crate::options::Options;
 use crate::progress;
+use crate::scene;
 use crate::scene::Scene;
 use crate::statistics::Summary;
 use crate::statistics::percentile;
@@ -66,7 +67,7 @@ pub fn measure(options: &Options, scene: &Scene) -> anyhow::Result<Latency> {
 /// The latencies of the first line of each of `count` connections, each after quiet.
 fn single_connections(count: usize, scene: &Scene) -> anyhow::Result<Vec<f64>> {
     let _turn = scene.turn()?;
-    scene.new_network()?;
+    scene::new_network()?;
     let _server = Server::start()?;
     let tap = Tap::start(&[])?;
     for _ in 0..count {
@@ -84,7 +85,7 @@ fn single_connections(count: usize, scene: &Scene) -> anyhow::Result<Vec<f64>> {
 fn all_of_a_load(options: &Options, scene: &Scene) -> anyhow::Result<Vec<f64>> {
     let load = Load { warm_up: options.warm_up(), measured: options.measured(), rate: None };
     let _turn = scene.turn()?;
-    scene.new_network()?;
+    scene::new_network()?;
     let tap = Tap::start(&[])?;
     load.make()?;
     thread::sleep(QUIET);

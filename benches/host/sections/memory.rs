@@ -11,6 +11,7 @@ use crate::load::Server;
 use crate::options::Options;
 use crate::proc;
 use crate::progress;
+use crate::scene;
 use crate::scene::Scene;
 use crate::tap::Tap;
 
@@ -58,7 +59,7 @@ pub fn measure(options: &Options, scene: &Scene) -> anyhow::Result<Memory> {
     let mut anonymous_kib = vec![(0, proc::anonymous_kib(tap.pid())?)];
     for group in 1..=groups {
         let _turn = scene.turn()?;
-        scene.new_network()?;
+        scene::new_network()?;
         let _server = Server::start()?;
         Crowd::make_each(GROUP, EACH).context("a group of processes")?;
         let connections = group * GROUP * EACH;
