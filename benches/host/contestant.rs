@@ -3,6 +3,7 @@
 use std::env;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::load::PORT;
 
@@ -18,6 +19,8 @@ pub struct Contestant {
     /// Lines that it should write of each connection of the load, both of whose ends are here.
     pub lines: u64,
     dialect: Dialect,
+    /// How long it may keep what it saw before it writes it.
+    pub keeps: Duration,
 }
 
 /// What its lines look like.
@@ -57,6 +60,7 @@ impl Contestant {
             // connect, accept, and a close at each end.
             lines: 4,
             dialect: Dialect::Ledger,
+            keeps: USUAL,
         }
     }
 
@@ -71,6 +75,7 @@ impl Contestant {
             ready: Ready::Settled,
             lines,
             dialect,
+            keeps: if name == TCPDUMP { TCPDUMPS } else { USUAL },
         };
         vec![
             peer("tcplife (libbpf-tools)", &["tcplife"], 2, Connections),
@@ -79,7 +84,7 @@ impl Contestant {
             peer("tcptracer (libbpf-tools)", &["tcptracer"], 4, Connections),
             peer("bpftrace one-liner", &["bpftrace", "-B", "full", "-e", BPFTRACE], 10, States),
             peer("tcplife (bcc, Python)", &["tcplife-bpfcc"], 2, Connections),
-            peer("tcpdump of SYNs", &["tcpdump", "-n", "-i", "lo", SYNS], 2, Connections),
+            peer(TCPDUMP, &["tcpdump", "-n", "-i", "lo", SYNS], 2, Connections),
         ]
     }
 
@@ -131,6 +136,14 @@ impl Contestant {
         })
     }
 }
+
+const TCPDUMP: &str = "tcpdump of SYNs";
+
+/// What is left to be written after the load's end is written within this time, or with the stop.
+const USUAL: Duration = Duration::from_millis(100);
+
+/// tcpdump's library hands over what it captured after a second at the latest; with the stop it does not.
+const TCPDUMPS: Duration = Duration::from_millis(1200);
 
 /// A line for each state change, as tcpstates writes it.
 const BPFTRACE: &str = "tracepoint:sock:inet_sock_set_state /args->protocol == 6/ { \

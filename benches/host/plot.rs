@@ -34,11 +34,14 @@ pub struct Figure {
     pub rows: Vec<Row>,
 }
 
-const PANEL: (f64, f64) = (158.0, 104.0);
+const PANEL: (f64, f64) = (160.0, 104.0);
 const GAP: (f64, f64) = (26.0, 58.0);
 /// Room left of the first column, and above the first row's title.
 const MARGIN: (f64, f64) = (58.0, 18.0);
 const TITLE: f64 = 26.0;
+
+/// Room before the first and behind the last point, in decades.
+const ROOM: f64 = 0.15;
 
 const STYLE: &str = "text { font: 11px system-ui, 'Segoe UI', Helvetica, Arial, sans-serif; fill: #57606a; } \
     .title { font-size: 13px; font-weight: 600; fill: #1f2328; } \
@@ -86,7 +89,7 @@ impl Figure {
     }
 }
 
-/// Where one panel is, and its scales: logarithmic to the right, linear from 0 upwards.
+/// Where one panel is, and its scales: logarithmic to the right, its ends in decades; linear from 0 upwards.
 struct Panel {
     corner: (f64, f64),
     decades: (f64, f64),
@@ -97,9 +100,12 @@ impl Panel {
     fn new(corner: (f64, f64), dots: &[Dot], ticks: &[f64]) -> Self {
         let least = dots.iter().map(|dot| dot.x).fold(f64::INFINITY, f64::min).max(1.0);
         let most = dots.iter().map(|dot| dot.x).fold(1.0, f64::max);
-        let from = least.min(most).log10().floor();
-        let to = most.log10().ceil().max(from + 1.0);
-        Self { corner, decades: (from, to), top: ticks.last().copied().unwrap_or(1.0) }
+        let (from, to) = (least.min(most).log10(), most.log10().max(least.log10() + 1.0));
+        Self {
+            corner,
+            decades: (from - ROOM, to + ROOM),
+            top: ticks.last().copied().unwrap_or(1.0),
+        }
     }
 
     fn x(&self, value: f64) -> f64 {
@@ -121,7 +127,7 @@ impl Panel {
                 text(svg, (left - 7.0, y + 4.0), "", "end", &short(tick));
             }
         }
-        let mut decade = self.decades.0;
+        let mut decade = self.decades.0.ceil();
         while decade <= self.decades.1 {
             let value = 10_f64.powf(decade);
             let x = self.x(value);

@@ -2,11 +2,15 @@
 //! namespaces that hold nothing but the load. All of it goes with the process; the host's own mounts and
 //! network stay as they are.
 
+use std::cell::Cell;
 use std::fs;
 use std::fs::File;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use anyhow::ensure;
@@ -21,15 +25,21 @@ pub struct Scene {
     target: PathBuf,
     /// A directory in memory, for what the tools write: a disk's moods are not measured.
     output: PathBuf,
-    /// Held while something is measured.
-    lock: Option<File>,
+    lock: Option<Lock>,
 }
 
-/// A turn to measure, until it is dropped.
+/// A lock that those share who measure on the same machine.
 #[derive(Debug)]
-pub struct Turn<'a> {
-    lock: Option<&'a File>,
+struct Lock {
+    file: File,
+    held_since: Cell<Option<Instant>>,
 }
+
+/// A turn to measure is not longer than this, and one more measurement: others are waiting.
+const TURN: Duration = Duration::from_secs(45);
+
+/// Between two turns: time for another to take it.
+const OTHERS: Duration = Duration::from_millis(500);
 
 impl Scene {
     /// Sets it for this process and its children.
@@ -49,17 +59,25 @@ impl Scene {
         fs::create_dir_all(&output).with_context(|| format!("cannot make {}", output.display()))?;
         mount("tmpfs", &output)?;
         let lock = lock
-            .map(|path| File::create(path).with_context(|| path.display().to_string()))
+            .map(|path| {
+                let file = File::create(path).with_context(|| path.display().to_string())?;
+                anyhow::Ok(Lock { file, held_since: Cell::new(None) })
+            })
             .transpose()?;
         Ok(Self { target, output, lock })
     }
 
-    /// Waits until it is our turn to measure, if there is a lock.
-    pub fn turn(&self) -> anyhow::Result<Turn<'_>> {
-        if let Some(lock) = &self.lock {
-            rustix::fs::flock(lock, FlockOperation::LockExclusive).context("the lock")?;
+    /// Waits until it is our turn to measure, if there is a lock. The turn lasts until the next call finds it
+    /// long enough.
+    pub fn take_turn(&self) -> anyhow::Result<()> {
+        let Some(lock) = &self.lock else { return Ok(()) };
+        if lock.held_since.get().is_none_or(|since| since.elapsed() > TURN) {
+            rustix::fs::flock(&lock.file, FlockOperation::Unlock).context("the lock")?;
+            thread::sleep(OTHERS);
+            rustix::fs::flock(&lock.file, FlockOperation::LockExclusive).context("the lock")?;
+            lock.held_since.set(Some(Instant::now()));
         }
-        Ok(Turn { lock: self.lock.as_ref() })
+        Ok(())
     }
 
     /// A file in memory for what a tool writes.
@@ -85,15 +103,6 @@ pub fn new_network() -> anyhow::Result<()> {
         .context("ip (Debian: iproute2)")?;
     ensure!(status.success(), "ip link set lo up: {status}");
     Ok(())
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        if let Some(lock) = self.lock {
-            // What we hold can be given back.
-            let _ = rustix::fs::flock(lock, FlockOperation::Unlock);
-        }
-    }
 }
 
 fn mount(kind: &str, at: &Path) -> anyhow::Result<()> {

@@ -22,9 +22,6 @@ use crate::tool::Written;
 /// How often the memory is looked at.
 const MEMORY: Duration = Duration::from_millis(100);
 
-/// What is left to be written after the load's end is written within this time, or with the stop.
-const AFTERWARDS: Duration = Duration::from_millis(100);
-
 /// What came of a session.
 #[derive(Clone, Copy, Debug)]
 pub struct Session {
@@ -51,7 +48,7 @@ impl Session {
 
 /// A load that nobody watches.
 pub fn untraced(load: &Load, scene: &Scene) -> anyhow::Result<Made> {
-    let _turn = scene.turn()?;
+    scene.take_turn()?;
     scene::new_network()?;
     load.make()
 }
@@ -73,7 +70,7 @@ pub fn watched_besides<T>(
     scene: &Scene,
     look: impl Fn(&Tool) -> anyhow::Result<T>,
 ) -> anyhow::Result<Result<(Session, [T; 2]), String>> {
-    let _turn = scene.turn()?;
+    scene.take_turn()?;
     scene::new_network()?;
     let tool = match Tool::start(contestant, scene)? {
         Attempt::Attached(tool) => tool,
@@ -84,7 +81,7 @@ pub fn watched_besides<T>(
     let begin = Instant::now();
     let (made, anonymous_kib) =
         with_an_eye_on_memory(tool.pid(), || load.make()).with_context(|| contestant.name)?;
-    thread::sleep(AFTERWARDS);
+    thread::sleep(contestant.keeps);
     let seconds = begin.elapsed().as_secs_f64();
     let used = Usage::of(tool.pid())?.since(&before);
     let looked = [looked, look(&tool)?];

@@ -19,7 +19,7 @@ const QUIET: f64 = 0.01;
 pub fn markdown(report: &Report) -> String {
     let mut parts = vec![head(report), targets(report)];
     parts.extend(report.host.as_ref().map(host));
-    parts.extend(report.kernel.as_ref().map(kernel));
+    parts.extend(report.kernel.as_ref().map(|costs| kernel(costs, report.host.as_ref())));
     parts.extend(report.host.as_ref().map(user));
     parts.extend(report.idle.as_ref().map(idle));
     parts.extend(report.latency.as_ref().map(latency));
@@ -126,7 +126,7 @@ fn host(host: &Host) -> String {
     text
 }
 
-fn kernel(kernel: &Kernel) -> String {
+fn kernel(kernel: &Kernel, host: Option<&Host>) -> String {
     let mut rows = Vec::new();
     for tool in &kernel.tools {
         rows.push(vec![
@@ -146,7 +146,11 @@ fn kernel(kernel: &Kernel) -> String {
             ]
         }));
     }
-    rows.extend(kernel.refused.iter().map(|(name, reason)| {
+    // Who does not attach is told above.
+    let told = |name: &String| {
+        host.is_some_and(|host| host.refused.iter().any(|(refused, _)| refused == name))
+    };
+    rows.extend(kernel.refused.iter().filter(|(name, _)| !told(name)).map(|(name, reason)| {
         vec![name.clone(), reason.clone(), String::new(), String::new(), String::new()]
     }));
     let header = ["program", "ns a run", "runs a connection", "ns a connection", "95 % interval"];

@@ -36,6 +36,9 @@ const HELD_BY_ONE: usize = 9_000;
 /// Rounds: less than elsewhere, for there are many points.
 const ROUNDS: usize = 3;
 
+/// How long each load runs.
+const MEASURED: Duration = Duration::from_secs(1);
+
 /// What is left to be written is written within this time.
 const AFTERWARDS: Duration = Duration::from_millis(100);
 
@@ -51,7 +54,7 @@ pub enum Axis {
     Processes,
     /// Networks in --remote-net.
     Networks,
-    /// Ports in --remote-port and --local-port.
+    /// Ports in --remote-port, and as many in --local-port.
     Ports,
     /// Processes in --pid, excluded.
     Pids,
@@ -95,7 +98,7 @@ impl Axis {
             Self::Open => "open connections",
             Self::Processes => "processes",
             Self::Networks => "networks in --remote-net",
-            Self::Ports => "ports in --local-port, --remote-port",
+            Self::Ports => "ports in --remote-port",
             Self::Pids => "process ids in --pid",
         }
     }
@@ -109,7 +112,8 @@ impl Axis {
             (Self::Open, false) => &[10, 1000, 10_000, 100_000, 300_000],
             (Self::Open, true) => &[10, 10_000],
             (Self::Processes, true) => &[1, 100],
-            (_, false) => &[1, 10, 100, 1000, 10_000],
+            (Self::Processes, false) => &[1, 10, 100, 1000, 10_000],
+            (_, false) => &[1, 100, 10_000],
             (_, true) => &[1, 10_000],
         }
     }
@@ -158,9 +162,9 @@ impl Point {
 }
 
 fn sample(axis: Axis, amount: usize, options: &Options, scene: &Scene) -> anyhow::Result<Sample> {
-    let _turn = scene.turn()?;
+    scene.take_turn()?;
     scene::new_network()?;
-    let measured = options.measured();
+    let measured = options.measured().min(MEASURED);
     let rate = match (axis, amount) {
         (Axis::Rate, 0) => None,
         (Axis::Rate, rate) => Some(u32::try_from(rate)?),

@@ -50,7 +50,7 @@ pub fn measure(options: &Options, scene: &Scene) -> anyhow::Result<Idle> {
     if options.peers {
         contestants.extend(Contestant::peers());
     }
-    let _turn = scene.turn()?;
+    scene.take_turn()?;
     scene::new_network()?;
     let mut tools = Vec::new();
     for contestant in contestants {

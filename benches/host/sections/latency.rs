@@ -24,7 +24,7 @@ use crate::tap::Tap;
 const QUIET: Duration = Duration::from_millis(200);
 
 /// Connections after idle in a session.
-const SINGLE: usize = 60;
+const SINGLE: usize = 45;
 
 /// Latencies, in µs.
 #[derive(Debug, Serialize)]
@@ -66,7 +66,7 @@ pub fn measure(options: &Options, scene: &Scene) -> anyhow::Result<Latency> {
 
 /// The latencies of the first line of each of `count` connections, each after quiet.
 fn single_connections(count: usize, scene: &Scene) -> anyhow::Result<Vec<f64>> {
-    let _turn = scene.turn()?;
+    scene.take_turn()?;
     scene::new_network()?;
     let _server = Server::start()?;
     let tap = Tap::start(&[])?;
@@ -84,7 +84,7 @@ fn single_connections(count: usize, scene: &Scene) -> anyhow::Result<Vec<f64>> {
 
 fn all_of_a_load(options: &Options, scene: &Scene) -> anyhow::Result<Vec<f64>> {
     let load = Load { warm_up: options.warm_up(), measured: options.measured(), rate: None };
-    let _turn = scene.turn()?;
+    scene.take_turn()?;
     scene::new_network()?;
     let tap = Tap::start(&[])?;
     load.make()?;

@@ -58,7 +58,7 @@ pub fn measure(options: &Options, scene: &Scene) -> anyhow::Result<Memory> {
     let tap = Tap::start_forgetful()?;
     let mut anonymous_kib = vec![(0, proc::anonymous_kib(tap.pid())?)];
     for group in 1..=groups {
-        let _turn = scene.turn()?;
+        scene.take_turn()?;
         scene::new_network()?;
         let _server = Server::start()?;
         Crowd::make_each(GROUP, EACH).context("a group of processes")?;
