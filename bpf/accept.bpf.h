@@ -12,7 +12,8 @@
 
 struct waiting {
 	__u64 established_ns;
-	__u64 cookie;
+	__u64 cookie; /* of the socket */
+	struct cl_conn conn;
 	struct cl_owner owner; /* of the listener */
 };
 
@@ -144,14 +145,16 @@ static __always_inline bool leave_queue(const struct sock *sk)
 	return bpf_map_delete_elem(&accept_queue, &key) == 0;
 }
 
-static __always_inline void enter_queue(struct sock *sk, const struct connection *c)
+static __always_inline void enter_queue(struct sock *sk, struct connection *c)
 {
 	struct waiting waiting = { .established_ns = c->established_ns };
 	__u64 key = (__u64)sk;
 
 	waiting.cookie = bpf_get_socket_cookie(sk);
+	fill_conn_of(&waiting.conn, sk, c);
 	waiting.owner = c->owner;
-	if (bpf_map_update_elem(&accept_queue, &key, &waiting, BPF_ANY))
+	c->queued = !bpf_map_update_elem(&accept_queue, &key, &waiting, BPF_ANY);
+	if (!c->queued)
 		count(accept_queue_full);
 }
 
@@ -166,6 +169,7 @@ static __always_inline void passive_established(struct sock *sk, struct connecti
 	c->opened_by = CL_SIDE_REMOTE;
 	c->first_fin = CL_SIDE_UNKNOWN;
 	c->accepted = 0;
+	c->queued = 0;
 	c->listed = 0;
 	c->had_process = 0;
 	c->syn_counted = 0;
@@ -204,7 +208,7 @@ static __always_inline bool fast_opened(struct sock *sk, struct connection *c, _
  * socket into its process's hands and has not been told: so a connection that has a process and is still in
  * the queue was accepted unseen only if its process is already at work with it.
  */
-static __always_inline void settle_owner(struct sock *sk, struct connection *c, bool at_work, __u64 now)
+static __always_inline void settle_owner(struct sock *sk, struct connection *c, bool at_work)
 {
 	bool queued;
 
@@ -225,15 +229,24 @@ static __always_inline void settle_owner(struct sock *sk, struct connection *c, 
 		c->accepted = 1;
 	} else if (at_work && leave_queue(sk)) {
 		c->accepted = 1;
-		tell_accept_of(sk, c, c->established_ns, now);
+		tell_accept_of(sk, c, c->established_ns, bpf_ktime_get_boot_ns());
 	}
 }
 
 /* The socket is freed. If it had a process that nobody saw accept, then that was so all the same. */
-static __always_inline void settle_last(struct sock *sk, struct connection *c, __u64 now)
+static __always_inline void settle_last(struct sock *sk, struct connection *c)
 {
 	if (!c->accepted && c->had_process && leave_queue(sk))
-		tell_accept_of(sk, c, c->established_ns, now);
+		tell_accept_of(sk, c, c->established_ns, bpf_ktime_get_boot_ns());
+}
+
+/*
+ * Whether nothing of it is left in the tables: it was in the queue, and who accepted it has told so. It may
+ * have been entered among the acceptors only by that, and was adopted then.
+ */
+static __always_inline bool has_left_tables(const struct connection *c)
+{
+	return c->queued && c->accepted && c->owner.attribution == CL_BY_ACCEPT;
 }
 
 /* The current task reads or writes. It is who accepted, if nobody was seen to. */
@@ -247,9 +260,9 @@ static __always_inline void used(struct sock *sk)
 	c = bpf_sk_storage_get(&connections, sk, NULL, 0);
 	if (!c || c->accepted || c->opened_by != CL_SIDE_REMOTE || c->protocol == CL_MPTCP_SUBFLOW)
 		return;
-	if (!leave_queue(sk)) {
+	if (!awaits_accept(sk) || !leave_queue(sk)) {
 		/* its accept was seen, or another thread is ahead of this one */
-		settle_owner(sk, c, false, 0);
+		settle_owner(sk, c, false);
 		return;
 	}
 	c->accepted = 1;
@@ -262,10 +275,9 @@ static __always_inline void used(struct sock *sk)
 static __always_inline void accept_returned(long fd)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	__u64 now = bpf_ktime_get_boot_ns();
-	bool gone = false, taken_by_owner = false, was_queued, over, verdict;
+	bool taken_by_owner = false, over = false, verdict;
 	struct acceptor acceptor = {};
-	__u64 established_ns = 0, key;
+	__u64 established_ns = 0, now, key;
 	struct waiting *waiting;
 	struct socket *socket;
 	struct cl_conn conn;
@@ -274,21 +286,26 @@ static __always_inline void accept_returned(long fd)
 
 	if (fd < 0)
 		return;
-	socket = tcp_socket_of(task, fd, &gone);
-	if (gone && asked_for(CL_ACCEPT)) {
-		count(observed[CL_ACCEPT]);
-		count(descriptor_gone);
-	}
-	if (!socket)
+	socket = socket_behind(task, fd);
+	if (!socket || !is_socket(socket)) { /* another thread closed it before the call returned */
+		if (asked_for(CL_ACCEPT)) {
+			count(observed[CL_ACCEPT]);
+			count(descriptor_gone);
+		}
 		return;
+	}
 	sk = BPF_CORE_READ(socket, sk);
-	identify(&acceptor.owner, task, CL_BY_ACCEPT);
-	announce(&acceptor.owner, task);
 	key = (__u64)sk;
 	waiting = bpf_map_lookup_elem(&accept_queue, &key);
+	if (!waiting && !is_tcp(sk))
+		return;
+	now = bpf_ktime_get_boot_ns();
+	identify(&acceptor.owner, task, CL_BY_ACCEPT);
+	announce(&acceptor.owner, task);
 	if (waiting) {
 		acceptor.cookie = waiting->cookie;
 		established_ns = waiting->established_ns;
+		conn = waiting->conn;
 		taken_by_owner = same_owner(&acceptor.owner, &waiting->owner);
 	} else {
 		acceptor.cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
@@ -309,20 +326,24 @@ static __always_inline void accept_returned(long fd)
 		if (bpf_map_update_elem(&acceptors, &key, &acceptor, BPF_ANY))
 			count(acceptors_full);
 	}
-	was_queued = waiting;
-	/* in the queue, and left it meanwhile: another thread was at work with it, and it has been told */
-	if (was_queued && !leave_queue(sk))
+	/* left meanwhile: another thread was at work with it, and it has been told */
+	if (waiting && !leave_queue(sk))
 		return;
-	read_conn(&conn, sk);
+	/* MPTCP gives the socket its addresses when it is accepted */
+	if (!waiting || conn.protocol == CL_MPTCP) {
+		read_conn(&conn, sk);
+		conn.cookie = conn.protocol == CL_MPTCP ? first_subflow_cookie(sk) : acceptor.cookie;
+		conn.opened_by = CL_SIDE_REMOTE;
+	}
 	/* MPTCP lets go of what is entered here when it becomes CLOSE: after that, nothing may stay */
-	over = conn.protocol == CL_MPTCP && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE;
-	if (over)
-		forget_passive(sk);
+	if (conn.protocol == CL_MPTCP) {
+		over = BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE;
+		if (over)
+			forget_passive(sk);
+	}
 	/* it was established before tracing began, and may have been listed as open */
-	if (!was_queued && !over && !is_first_to_tell(sk))
+	if (!waiting && !over && !is_first_to_tell(sk))
 		return;
-	conn.cookie = conn.protocol == CL_MPTCP ? first_subflow_cookie(sk) : acceptor.cookie;
-	conn.opened_by = CL_SIDE_REMOTE;
 	verdict = is_wanted(&acceptor.owner, &conn);
 	tell_accept(&conn, &acceptor.owner, established_ns, verdict, now);
 }

@@ -9,13 +9,13 @@
 
 /* A thread's call of connect(2) on a socket that was not connecting: the attempt that it makes. */
 struct connect_call {
-	__u64 sk;      /* the socket's address; 0 between calls */
+	__u64 socket;  /* the address of its struct socket; 0 between calls */
 	__u64 address; /* where the caller keeps the peer's */
 	__s32 address_length;
 	__u8 begun;   /* the socket became SYN_SENT in this call */
-	__u8 failed;  /* and CLOSE again, for a reason that the call will return */
+	__u8 bound;   /* it had a port before */
+	__u8 failed;  /* and became CLOSE again, for a reason that the call will return */
 	__u8 verdict; /* what follows belongs to that */
-	__u8 bound;   /* the socket had a port before the call */
 	__u64 begun_ns;
 	struct cl_conn conn;
 };
@@ -49,14 +49,14 @@ static __always_inline void tell_connect(const struct cl_conn *conn, const struc
 }
 
 /* The call of the current thread, if it is one on this socket. */
-static __always_inline struct connect_call *current_call(const struct sock *sk)
+static __always_inline struct connect_call *current_call(struct sock *sk)
 {
 	struct connect_call *call;
 
 	if (!asked_for(CL_CONNECT))
 		return NULL;
 	call = bpf_task_storage_get(&connect_calls, bpf_get_current_task_btf(), NULL, 0);
-	return call && call->sk == (__u64)sk ? call : NULL;
+	return call && call->socket && call->socket == (__u64)sk->sk_socket ? call : NULL;
 }
 
 /* CLOSE → SYN_SENT, in the context of the caller, however it calls: the only place to learn who it is. */
@@ -77,8 +77,10 @@ static __always_inline void connect_begun(struct sock *sk, struct connection *c,
 	c->opened_by = CL_SIDE_LOCAL;
 	c->first_fin = CL_SIDE_UNKNOWN;
 	c->verdict = owner_admits(&c->owner); /* of its ends, when the attempt is over */
-	if (call)
+	if (call) {
 		call->begun = 1;
+		call->bound = sk->__sk_common.skc_num != 0;
+	}
 	announce(&c->owner, task);
 }
 
@@ -186,8 +188,6 @@ static __always_inline void connect_called(__u32 fd, __u64 address, __s32 addres
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct connect_call *call;
 	struct socket *socket;
-	struct sock *sk;
-	bool gone;
 
 	call = bpf_task_storage_get(&connect_calls, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!call) {
@@ -195,10 +195,10 @@ static __always_inline void connect_called(__u32 fd, __u64 address, __s32 addres
 		return;
 	}
 	/* the return of the thread's last call was skipped, and with it what it was to tell */
-	if (call->sk && call->failed && admit(CL_CONNECT, call->verdict))
+	if (call->socket && call->failed && admit(CL_CONNECT, call->verdict))
 		count(nested[CL_CONNECT]);
-	call->sk = 0;
-	socket = tcp_socket_of(task, fd, &gone);
+	call->socket = 0;
+	socket = socket_behind(task, fd);
 	/* otherwise it asks about an attempt that was made before, and is none */
 	if (!socket || BPF_CORE_READ(socket, state) != SS_UNCONNECTED)
 		return;
@@ -206,9 +206,7 @@ static __always_inline void connect_called(__u32 fd, __u64 address, __s32 addres
 	call->failed = 0;
 	call->address = address;
 	call->address_length = address_length;
-	sk = BPF_CORE_READ(socket, sk);
-	call->bound = BPF_CORE_READ(sk, __sk_common.skc_num) != 0;
-	call->sk = (__u64)sk;
+	call->socket = (__u64)socket;
 }
 
 /* Whether the call's return says that an attempt has failed: not that it goes on, or was none. */
@@ -262,48 +260,63 @@ static __always_inline void read_asked_for(struct cl_conn *conn, const struct co
 	}
 }
 
-static __always_inline void connect_returned(long returned)
+/* The attempt has failed: the call says why, or that nobody knows. */
+static __always_inline void failed_within_call(struct connect_call *call, long returned)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	__u64 now = bpf_ktime_get_boot_ns();
-	struct connect_call *call;
-	const struct sock *sk;
+	struct cl_owner owner;
+
+	identify(&owner, task, CL_BY_CONNECT);
+	if (returned == -EADDRNOTAVAIL && !call->bound)
+		call->conn.local_port = 0;     /* of an attempt before this one */
+	if (call->conn.unknown & CL_NO_REMOTE) /* MPTCP did not get so far */
+		read_asked_for(&call->conn, call);
+	tell_connect(&call->conn, &owner, call->begun_ns, is_failure(returned) ? -returned : 0,
+		     false, call->verdict, bpf_ktime_get_boot_ns());
+}
+
+/*
+ * No SYN, no change of state. The socket's cookie would not name this attempt: another one may have been
+ * made with it, or may follow.
+ */
+static __always_inline void failed_before_syn(struct connect_call *call, __u32 error)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	const struct socket *socket = (const struct socket *)call->socket;
+	const struct sock *sk = BPF_CORE_READ(socket, sk);
 	struct cl_owner owner;
 	struct cl_conn conn;
 	bool verdict;
 
-	call = bpf_task_storage_get(&connect_calls, task, NULL, 0);
-	if (!call || !call->sk)
+	if (!is_socket(socket) || !is_tcp(sk))
 		return;
-	sk = (const struct sock *)call->sk;
-	if (call->failed) {
-		identify(&owner, task, CL_BY_CONNECT);
-		if (returned == -EADDRNOTAVAIL && !call->bound)
-			call->conn.local_port = 0;     /* of an attempt before this one */
-		if (call->conn.unknown & CL_NO_REMOTE) /* MPTCP did not get so far */
-			read_asked_for(&call->conn, call);
-		tell_connect(&call->conn, &owner, call->begun_ns,
-			     is_failure(returned) ? -returned : 0, false, call->verdict, now);
-	} else if (!call->begun && is_failure(returned)) {
-		/*
-		 * No SYN, no change of state. The socket's cookie would not name this attempt: another
-		 * one may have been made with it, or may follow.
-		 */
-		identify(&owner, task, CL_BY_CONNECT);
-		read_conn(&conn, sk);
-		/* the port that it is bound to: inet_sport may be that of an attempt long over */
-		conn.local_port = bpf_htons(BPF_CORE_READ(sk, __sk_common.skc_num));
-		mark_unknown(&conn);
-		if (is_unspecified(conn.local_ip)) /* a bound port, and no address to go with it */
-			conn.unknown |= CL_NO_LOCAL;
-		conn.opened_by = CL_SIDE_LOCAL;
-		read_asked_for(&conn, call);
-		verdict = is_wanted(&owner, &conn);
-		if (verdict)
-			announce(&owner, task);
-		tell_connect(&conn, &owner, 0, -returned, false, verdict, now);
-	}
-	call->sk = 0;
+	identify(&owner, task, CL_BY_CONNECT);
+	read_conn(&conn, sk);
+	/* the port that it is bound to: inet_sport may be that of an attempt long over */
+	conn.local_port = bpf_htons(BPF_CORE_READ(sk, __sk_common.skc_num));
+	mark_unknown(&conn);
+	if (is_unspecified(conn.local_ip)) /* a bound port, and no address to go with it */
+		conn.unknown |= CL_NO_LOCAL;
+	conn.opened_by = CL_SIDE_LOCAL;
+	read_asked_for(&conn, call);
+	verdict = is_wanted(&owner, &conn);
+	if (verdict)
+		announce(&owner, task);
+	tell_connect(&conn, &owner, 0, error, false, verdict, bpf_ktime_get_boot_ns());
+}
+
+static __always_inline void connect_returned(long returned)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct connect_call *call = bpf_task_storage_get(&connect_calls, task, NULL, 0);
+
+	if (!call || !call->socket)
+		return;
+	if (call->failed)
+		failed_within_call(call, returned);
+	else if (!call->begun && is_failure(returned))
+		failed_before_syn(call, -returned);
+	call->socket = 0;
 }
 
 #endif

@@ -136,10 +136,10 @@ int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 
 	if (c && !tell_late_close(sk, c, bpf_ktime_get_boot_ns()))
 		count_unfinished(c);
-	if (c && c->opened_by == CL_SIDE_LOCAL && !c->listed)
+	if (c && !c->listed && (c->opened_by == CL_SIDE_LOCAL || has_left_tables(c)))
 		return 0;
 	if (c && config.accept_rung == CL_ACCEPT_SYSCALL)
-		settle_last(sk, c, bpf_ktime_get_boot_ns());
+		settle_last(sk, c);
 	if (config.accept_rung == CL_ACCEPT_SYSCALL || asked_for(CL_OPEN) || asked_for(CL_LISTEN))
 		forget_passive(sk);
 	return 0;

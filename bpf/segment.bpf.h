@@ -23,7 +23,7 @@ static __always_inline bool fill_subject(struct subject *subject, struct sock *s
 	subject->conn.cookie = bpf_get_socket_cookie(sk);
 	__builtin_memset(&subject->owner, 0, sizeof(subject->owner));
 	if (c) {
-		settle_owner(sk, c, false, bpf_ktime_get_boot_ns());
+		settle_owner(sk, c, false);
 		subject->conn.generation = c->generation;
 		subject->conn.opened_by = c->opened_by;
 		subject->owner = c->owner;

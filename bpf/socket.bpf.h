@@ -114,38 +114,37 @@ static __always_inline void read_conn(struct cl_conn *conn, const struct sock *s
 	mark_unknown(conn);
 }
 
-/* What stands behind one of the task's descriptors: its TCP or MPTCP socket, or NULL. */
-static __always_inline struct socket *tcp_socket_of(struct task_struct *task, __u32 fd, bool *gone)
+/*
+ * What stands behind one of the task's descriptors, if it is a socket: whoever needs that must ask
+ * is_socket(). No more is read than must be: each reading of what is no trusted pointer costs a call.
+ */
+static __always_inline struct socket *socket_behind(struct task_struct *task, __u32 fd)
 {
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **slots, *file = NULL;
-	struct socket *socket;
-	struct sock *sk;
-	__u16 family, protocol;
+	struct fdtable *table = task->files->fdt;
+	struct file *file = NULL;
 
-	if (fd < BPF_CORE_READ(table, max_fds)) {
-		slots = BPF_CORE_READ(table, fd);
-		bpf_probe_read_kernel(&file, sizeof(file), slots + fd);
-	}
-	if (!file) { /* another thread closed it before the call returned */
-		*gone = true;
-		return NULL;
-	}
-	socket = BPF_CORE_READ(file, private_data);
-	if (BPF_CORE_READ(socket, file) != file) { /* not a socket */
-		*gone = true;
-		return NULL;
-	}
-	sk = BPF_CORE_READ(socket, sk);
-	family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	if (family != AF_INET && family != AF_INET6)
-		return NULL;
-	protocol = BPF_CORE_READ(sk, sk_protocol);
-	if (protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP)
-		return NULL;
-	if (BPF_CORE_READ(sk, sk_type) != SOCK_STREAM) /* a raw socket for TCP */
-		return NULL;
-	return socket;
+	if (fd < table->max_fds)
+		bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd);
+	return file ? BPF_CORE_READ(file, private_data) : NULL;
+}
+
+/* A file's private data is a socket if that says the same of the file. */
+static __always_inline bool is_socket(const struct socket *socket)
+{
+	const struct file *file = BPF_CORE_READ(socket, file);
+
+	return file && BPF_CORE_READ(file, private_data) == socket;
+}
+
+/* Of a socket that is known by its address only. */
+static __always_inline bool is_tcp(const struct sock *sk)
+{
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	__u16 protocol = BPF_CORE_READ(sk, sk_protocol);
+
+	return (family == AF_INET || family == AF_INET6) &&
+	       (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP) &&
+	       BPF_CORE_READ(sk, sk_type) == SOCK_STREAM; /* not a raw socket for TCP */
 }
 
 #endif

@@ -21,6 +21,7 @@ struct connection {
 	__u8 first_fin;        /* enum cl_side */
 	__u8 protocol;         /* enum cl_protocol */
 	__u8 verdict;          /* whether the filters admit it */
+	__u8 queued;           /* it was entered in the accept queue's table */
 	__u8 accepted;         /* it is known who accepted it */
 	__u8 had_process;      /* a process had it in its hands, though nobody was seen to accept */
 	__u8 listed;           /* an open has told of it */

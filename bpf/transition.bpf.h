@@ -23,7 +23,7 @@ static __always_inline void closed(struct sock *sk, struct connection *c, __u8 o
 			tell_close(sk, c, old_state, now);
 		break;
 	default:
-		settle_owner(sk, c, sk->sk_err == 0, now);
+		settle_owner(sk, c, sk->sk_err == 0);
 		tell_open_before_close(sk, c, old_state, now);
 		tell_close(sk, c, old_state, now);
 	}
@@ -58,7 +58,7 @@ static __always_inline bool tell_late_close(struct sock *sk, struct connection *
 		return false;
 	if (!sk->__sk_common.skc_dport) /* disconnected since */
 		return false;
-	settle_owner(sk, c, false, now);
+	settle_owner(sk, c, false);
 	tell_close(sk, c, c->tcp_state, now);
 	c->tcp_state = TCP_CLOSE;
 	count(recovered);
@@ -80,9 +80,10 @@ static __always_inline bool tells_something(__u8 old_state, __u8 new_state)
 	case TCP_ESTABLISHED:
 	case TCP_CLOSE:
 		return true;
-	case TCP_FIN_WAIT1:
+	case TCP_FIN_WAIT1: /* who ends it, and whether it was accepted unseen */
 	case TCP_CLOSE_WAIT:
-		return old_state == TCP_ESTABLISHED || old_state == TCP_SYN_RECV;
+		return (asked_for(CL_CLOSE) || config.accept_rung == CL_ACCEPT_SYSCALL) &&
+		       (old_state == TCP_ESTABLISHED || old_state == TCP_SYN_RECV);
 	case TCP_LAST_ACK: /* the process closes what may have been accepted unseen */
 		return config.accept_rung == CL_ACCEPT_SYSCALL;
 	default:
@@ -126,15 +127,15 @@ static __noinline void handle_transition(struct sock *sk, struct connection *c, 
 	case TCP_FIN_WAIT1:
 		if (old_state == TCP_SYN_RECV)
 			fast_opened(sk, c, now);
-		settle_owner(sk, c, true, now);
+		settle_owner(sk, c, true);
 		fin_sent(sk, c);
 		break;
 	case TCP_CLOSE_WAIT:
 		c->first_fin = CL_SIDE_REMOTE;
-		settle_owner(sk, c, false, now);
+		settle_owner(sk, c, false);
 		break;
 	case TCP_LAST_ACK:
-		settle_owner(sk, c, true, now);
+		settle_owner(sk, c, true);
 		break;
 	case TCP_CLOSE:
 		closed(sk, c, old_state, now);

@@ -16,10 +16,12 @@ use crate::config::Config;
 use crate::config::Destination;
 use crate::config::KindList;
 use crate::config::Output;
+use crate::config::default_ring_size;
 use crate::config::parse_duration;
 use crate::config::parse_ring_size;
 use crate::encode::Format;
 use crate::encode::SCHEMA_VERSION;
+use crate::host;
 
 const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
@@ -141,15 +143,12 @@ struct Options {
     #[arg(long, value_name = "SECONDS", default_value = "0", help_heading = "Output")]
     heartbeat: u32,
 
-    /// Size of the ring buffer: bytes, KiB or MiB; rounded up to a power of two
-    #[arg(
-        long,
-        value_name = "SIZE",
-        value_parser = parse_ring_size,
-        default_value = "8MiB",
-        help_heading = "Tuning"
-    )]
-    ring_size: u32,
+    /// Size of the ring buffer, in bytes, KiB or MiB [default: 1MiB a CPU, 8MiB to 128MiB]
+    ///
+    /// Rounded up to a power of two. Events wait here for connledger to come round: at the highest rate that
+    /// a CPU makes, a MiB lasts for a tenth of a second.
+    #[arg(long, value_name = "SIZE", value_parser = parse_ring_size, help_heading = "Tuning")]
+    ring_size: Option<u32>,
 
     /// How long events may wait for more of them
     ///
@@ -209,7 +208,7 @@ impl Options {
             outputs: outputs(&self.output, self.format, self.timestamp)?,
             max_events: self.max_events,
             duration: self.duration,
-            ring_size: self.ring_size,
+            ring_size: self.ring_size.unwrap_or_else(|| default_ring_size(host::online_cpus())),
             flush_interval: self.flush_interval,
             heartbeat: (self.heartbeat != 0).then(|| Duration::from_secs(self.heartbeat.into())),
             quiet: self.quiet,

@@ -4,6 +4,8 @@ use std::fs;
 use std::io::Read as _;
 
 use anyhow::Context as _;
+use nix::unistd::SysconfVar;
+use nix::unistd::sysconf;
 
 /// Names of host, boot and run.
 #[derive(Clone, Debug)]
@@ -45,6 +47,13 @@ impl Identity {
     pub fn short_boot_id(&self) -> &str {
         self.boot_id.get(..8).unwrap_or(&self.boot_id)
     }
+}
+
+/// The CPUs that are running; 1 if the system does not say.
+#[must_use]
+pub fn online_cpus() -> u32 {
+    let count = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
+    count.and_then(|count| u32::try_from(count).ok()).unwrap_or(1)
 }
 
 fn boot_id() -> anyhow::Result<String> {

@@ -24,6 +24,7 @@ pub use self::filters::PortRange;
 pub use self::filters::parse_names;
 pub use self::filters::parse_netns;
 pub use self::kinds::KindList;
+pub use self::units::default_ring_size;
 pub use self::units::parse_duration;
 pub use self::units::parse_ring_size;
 use crate::encode::Format;
