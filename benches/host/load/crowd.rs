@@ -5,11 +5,9 @@
 
 #![allow(unsafe_code, reason = "fork")]
 
-use std::fs::File;
+use std::io::PipeWriter;
 use std::io::Read as _;
 use std::io::Write as _;
-use std::os::fd::AsRawFd as _;
-use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
@@ -29,7 +27,7 @@ pub const WARM: &str = "warm";
 /// What it says at its end.
 pub const DONE: &str = "done";
 
-/// The pause after [`WARM`], in which whoever measures looks at the clock.
+/// The pause after [`WARM`] and [`DONE`], in which whoever measures looks at the clock.
 const PAUSE: Duration = Duration::from_millis(300);
 
 /// The grain of the pace.
@@ -48,35 +46,32 @@ pub fn make_each(processes: usize, each: usize) -> anyhow::Result<()> {
 pub fn make_in_turns(processes: usize, rate: u32, measured: Duration) -> anyhow::Result<()> {
     // Who waits longest for a byte gets the next: that is how the kernel wakes readers of a pipe.
     let (turns, dealer) = std::io::pipe()?;
-    let (turns, dealer) = (OwnedFd::from(turns), OwnedFd::from(dealer));
-    let mut dealer = Some(File::from(dealer));
-    let dealer_fd = dealer.as_ref().map(File::as_raw_fd);
+    let (mut turns, mut dealer) = (turns, Some(dealer));
     fork_all(processes, || {
         // Else no process would see the end: each would hold the pipe open for the others.
-        if let Some(fd) = dealer_fd {
-            nix::unistd::close(fd)?;
-        }
-        let mut turns = File::from(turns.try_clone()?);
+        drop(dealer.take());
         while turns.read(&mut [0])? == 1 {
             exchange()?;
         }
         Ok(())
     })?;
-    if let Some(dealer) = &mut dealer {
-        deal(dealer, rate, processes)?;
-        thread::sleep(PAUSE);
-        println!("{WARM}");
-        thread::sleep(PAUSE);
-        deal(dealer, rate, (measured.as_secs_f64() * f64::from(rate)) as usize)?;
-        thread::sleep(PAUSE);
-    }
+    drop(turns);
+    let mut dealer = dealer.context("the parent keeps its end")?;
+    deal(&mut dealer, rate, processes)?;
+    thread::sleep(PAUSE);
+    println!("{WARM}");
+    thread::sleep(PAUSE);
+    deal(&mut dealer, rate, (measured.as_secs_f64() * f64::from(rate)) as usize)?;
+    thread::sleep(PAUSE);
     println!("{DONE}");
-    drop(dealer.take());
+    // Once whoever measures has looked at the clock.
+    thread::sleep(PAUSE);
+    drop(dealer);
     await_all(processes)
 }
 
 /// Gives out turns at a pace.
-fn deal(dealer: &mut File, rate: u32, turns: usize) -> anyhow::Result<()> {
+fn deal(dealer: &mut PipeWriter, rate: u32, turns: usize) -> anyhow::Result<()> {
     let begin = Instant::now();
     let mut dealt = 0;
     while dealt < turns {

@@ -180,9 +180,16 @@ impl Crowd {
         Ok(Self { player })
     }
 
-    /// Waits until they are through.
+    /// Waits until they are through. They live on, for a moment.
     pub fn finish(&mut self) -> anyhow::Result<()> {
         self.player.await_word(crowd::DONE)
+    }
+
+    /// Waits until they have ended.
+    pub fn disperse(mut self) -> anyhow::Result<()> {
+        let status = self.player.child.wait()?;
+        ensure!(status.success(), "the crowd: {status}");
+        Ok(())
     }
 
     /// Lets `processes` make `each` so many connections, and end.

@@ -189,6 +189,9 @@ fn sample(axis: Axis, amount: usize, options: &Options, scene: &Scene) -> anyhow
     let used = Usage::of(tap.pid())?.since(&usage);
     let ran = bpf::since(&programs, &programs_of(tap.pid())?);
     let arrivals = tap.stop()?;
+    if let Some(crowd) = crowd {
+        crowd.disperse()?;
+    }
     // Four records a connection; those of a crowd's first turns came before.
     let records = usize::try_from(connections * 4)?;
     let early = arrivals.of_load.len().saturating_sub(records);
