@@ -42,6 +42,12 @@ bench: ## measure the cost, beside other tools: one report in target/bench/, in 
 	@scripts/install-deps.sh build bench
 	@scripts/bench.sh
 
+.PHONY: soak
+MINUTES := 10
+soak: ## load, pause, kill and restart it for 10 minutes, as root; shorter: make soak MINUTES=2
+	@scripts/install-deps.sh build test
+	cargo bench --bench soak $(RUN_AS_ROOT) -- --minutes $(MINUTES)
+
 .PHONY: lint
 lint: ## check the layout of all code, and what clippy and shellcheck have to say
 	@scripts/install-deps.sh build lint

@@ -8,14 +8,16 @@ cd "$(dirname "$0")/.."
 runs=$1
 shift
 
+runner="target.\"cfg(unix)\".runner=\"$PWD/scripts/run-tests.sh\""
 cargo test --no-run --test kernel
 mkdir -p target/repeat
 rm -f target/repeat/*.log
 failed=0
 for run in $(seq "$runs"); do
 	log=target/repeat/$run.log
-	if cargo test --test kernel -- "$@" >"$log" 2>&1; then
+	if cargo test --config "$runner" --test kernel -- "$@" >"$log" 2>&1; then
 		result=$(grep '^test result' "$log")
+		grep -h '\.\.\. once more' "$log" || true
 		rm "$log"
 	else
 		result="failed: $log"

@@ -12,11 +12,9 @@ CONNLEDGER_SKIPS=$PWD/target/skipped-tests
 export CONNLEDGER_SKIPS
 : >"$CONNLEDGER_SKIPS"
 
-if [ "$(id -u)" -ne 0 ] && command -v sudo >/dev/null; then
-	set -- --config 'target."cfg(unix)".runner="sudo -E"' "$@"
-fi
 status=0
-cargo test --no-fail-fast "$@" || status=$?
+runner="target.\"cfg(unix)\".runner=\"$PWD/scripts/run-tests.sh\""
+cargo test --config "$runner" --no-fail-fast "$@" || status=$?
 
 if [ -s "$CONNLEDGER_SKIPS" ]; then
 	echo "skipped:"

@@ -14,7 +14,12 @@ use connledger::encode::Encoder;
 use connledger::encode::MAX_LINE;
 use connledger::encode::Ndjson;
 use connledger::encode::Table;
+use connledger::event::Attribution;
+use connledger::event::Comm;
+use connledger::event::Event;
 use connledger::event::Image;
+use connledger::event::ImageKey;
+use connledger::event::Owner;
 use connledger::event::Record;
 use connledger::host::Identity;
 use connledger::ledger::Body;
@@ -34,9 +39,12 @@ use connledger::wire::decode;
 use connledger::wire::to_bytes;
 use jsonschema::Validator;
 use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::Strategy;
 use proptest::prelude::any;
 use proptest::prop_assert;
 use proptest::prop_assert_eq;
+use proptest::sample::select;
 use proptest::test_runner::TestCaseError;
 use serde_json::Value;
 
@@ -52,6 +60,7 @@ use self::support::arbitrary::reset;
 use self::support::arbitrary::retransmit;
 use self::support::arbitrary::surroundings;
 use self::support::lines::keys;
+use self::support::records;
 use self::support::run::identity;
 use self::support::schema::complaints;
 use self::support::schema::strict;
@@ -109,7 +118,58 @@ fn check_event(
     check_table(&entry, time_unix_ns % 2 == 0)
 }
 
+/// One of two processes or threads, or one of them later: each field has one of two values.
+fn relative() -> impl Strategy<Value = Owner> {
+    let either = || select(vec![1_u32, 2]);
+    let comm = || {
+        select(vec![
+            Comm(*b"one\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+            Comm(*b"two\xff\0\0\0\0\0\0\0\0\0\0\0\0"),
+        ])
+    };
+    let image = (either(), either(), comm()).prop_map(|(started, ppid, parent_comm)| {
+        Arc::new(Image { started_unix_ns: started.into(), ppid, parent_comm })
+    });
+    let attributions = vec![
+        Attribution::Connect,
+        Attribution::Accept,
+        Attribution::Listener,
+        Attribution::Holder,
+        Attribution::Io,
+    ];
+    let ids = (either(), either(), either(), either(), either(), either(), either());
+    (ids, comm(), select(attributions), option::of(image)).prop_map(
+        |((pid, exec_id, start, tid, uid, gid, cgroup), comm, attribution, details)| Owner {
+            image: ImageKey { pid, exec_id, start_ns: start.into() },
+            tid,
+            uid,
+            gid,
+            cgroup_id: u64::from(cgroup) - 1,
+            comm,
+            attribution,
+            details,
+        },
+    )
+}
+
 proptest::proptest! {
+    /// Its ready-made texts are those of the process that is told of, as it is now.
+    #[test]
+    fn an_encoder_writes_what_a_new_one_would(owners in vec(relative(), 0..100)) {
+        let Ok(Record::Event(event)) = decode(&to_bytes(&records::accept())) else {
+            panic!("a sound record")
+        };
+        let mut encoder = Ndjson::new(&identity());
+        for owner in owners {
+            let event = Event { owner: Some(owner), ..event.clone() };
+            let entry = Entry { seq: 1, time_unix_ns: 1, body: Body::Event(event) };
+            let (mut line, mut expected) = (Vec::new(), Vec::new());
+            encoder.encode(&entry, &mut line);
+            Ndjson::new(&identity()).encode(&entry, &mut expected);
+            prop_assert_eq!(line.escape_ascii().to_string(), expected.escape_ascii().to_string());
+        }
+    }
+
     #[test]
     fn any_bytes_are_a_record_or_an_error(bytes in vec(any::<u8>(), 0..300)) {
         let _ = decode(&bytes);
@@ -119,7 +179,7 @@ proptest::proptest! {
     #[test]
     fn any_bytes_of_a_kind_and_its_size_are_a_record_or_an_error(
         mut bytes in vec(any::<u8>(), 184),
-        kind in proptest::sample::select(vec![
+        kind in select(vec![
             (cl_kind::CL_CONNECT, size_of::<cl_connect>()),
             (cl_kind::CL_ACCEPT, size_of::<cl_accept>()),
             (cl_kind::CL_CLOSE, size_of::<cl_close>()),

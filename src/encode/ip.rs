@@ -5,8 +5,25 @@ use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::ops::Range;
 
-use super::json::push_hex_u64;
-use super::json::push_u64;
+use super::number::DIGITS;
+use super::number::push_first;
+use super::number::push_hex_u16;
+
+/// Each octet in decimal with a dot behind it, and how long that is.
+const OCTETS: [([u8; 4], u8); 256] = {
+    let mut octets = [([0; 4], 0); 256];
+    let mut i = 0;
+    while i < 256 {
+        let [a, b, c] = [DIGITS[i / 100], DIGITS[i / 10 % 10], DIGITS[i % 10]];
+        octets[i] = match i {
+            0..10 => ([c, b'.', 0, 0], 2),
+            10..100 => ([b, c, b'.', 0], 3),
+            _ => ([a, b, c, b'.'], 4),
+        };
+        i += 1;
+    }
+    octets
+};
 
 /// Appends an address.
 pub fn write_ip(out: &mut Vec<u8>, ip: IpAddr) {
@@ -17,12 +34,11 @@ pub fn write_ip(out: &mut Vec<u8>, ip: IpAddr) {
 }
 
 fn write_v4(out: &mut Vec<u8>, ip: Ipv4Addr) {
-    for (i, octet) in ip.octets().into_iter().enumerate() {
-        if i != 0 {
-            out.push(b'.');
-        }
-        push_u64(out, octet.into());
+    for octet in ip.octets() {
+        let (text, len) = &OCTETS[usize::from(octet)];
+        push_first(out, text, usize::from(*len));
     }
+    out.pop();
 }
 
 /// Lower case, no leading zeros, the longest run of two or more zero groups as `::`, the first of equals
@@ -47,7 +63,7 @@ fn write_v6(out: &mut Vec<u8>, ip: Ipv6Addr) {
         if separate {
             out.push(b':');
         }
-        push_hex_u64(out, group.into());
+        push_hex_u16(out, group);
         separate = true;
     }
     if let Some(v4) = embedded {

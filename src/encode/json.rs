@@ -5,41 +5,12 @@ use std::io;
 
 use serde_json::ser::Formatter;
 
+use super::number::push_hex_bytes;
+use super::number::push_u64;
+use super::number::two_hex_digits;
+
 /// JSON numbers are exact up to here in jq and JavaScript; a larger one is written as this.
 const MAX_EXACT: u64 = (1 << 53) - 1;
-
-const HEX: &[u8; 16] = b"0123456789abcdef";
-
-/// Appends a decimal number.
-pub fn push_u64(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
-}
-
-/// Appends a hexadecimal number without leading zeros.
-pub fn push_hex_u64(out: &mut Vec<u8>, number: u64) {
-    let digits = (64 - number.leading_zeros()).div_ceil(4).max(1);
-    for digit in (0..digits).rev() {
-        out.push(HEX[(number >> (4 * digit) & 0xf) as usize]);
-    }
-}
-
-/// Appends bytes as hexadecimal digits, two each.
-pub fn push_hex_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    for &byte in bytes {
-        out.push(HEX[usize::from(byte >> 4)]);
-        out.push(HEX[usize::from(byte & 0xf)]);
-    }
-}
 
 /// Appends bytes as the inside of a JSON string, and says whether all of them were UTF-8. What is not
 /// becomes U+FFFD. Control characters are escaped, those of ISO 8859 and DEL too: a line of a log must
@@ -71,10 +42,9 @@ fn push_escaped_char(out: &mut Vec<u8>, c: char) {
         '\r' => out.extend_from_slice(b"\\r"),
         '\t' => out.extend_from_slice(b"\\t"),
         _ if c.is_control() => {
-            let code = c as usize;
+            // None is above U+009F.
             out.extend_from_slice(b"\\u00");
-            out.push(HEX[code >> 4 & 0xf]);
-            out.push(HEX[code & 0xf]);
+            out.extend_from_slice(&two_hex_digits(c as u8));
         }
         _ => {
             let mut utf8 = [0; 4];
@@ -83,45 +53,55 @@ fn push_escaped_char(out: &mut Vec<u8>, c: char) {
     }
 }
 
-/// Appends `,"key":"value"` and, if the value is not UTF-8, `,"key_hex":"…"` with its bytes.
-pub fn push_name_field(out: &mut Vec<u8>, key: &str, value: &[u8]) {
-    push_key(out, key);
-    out.push(b'"');
-    let valid = push_escaped(out, value);
-    out.push(b'"');
-    if !valid {
-        out.extend_from_slice(b",\"");
-        out.extend_from_slice(key.as_bytes());
-        out.extend_from_slice(b"_hex\":\"");
-        push_hex_bytes(out, value);
-        out.push(b'"');
-    }
+/// A field of a record with a comma before it, as far as its value: `,"name":`. A text of its own, so that it
+/// is appended in one copy of a fixed size.
+macro_rules! key {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":")
+    };
 }
+pub(super) use key;
 
-/// Appends `,"key":`.
-pub fn push_key(out: &mut Vec<u8>, key: &str) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(key.as_bytes());
-    out.extend_from_slice(b"\":");
+/// Appends a text of ours, which needs no escaping.
+#[inline]
+pub fn push_text(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(text.as_bytes());
 }
 
 /// Appends a count, as far as it is exact.
+#[inline]
 pub fn push_count(out: &mut Vec<u8>, count: u64) {
     push_u64(out, count.min(MAX_EXACT));
 }
 
-/// Appends `,"key":number`.
+/// Appends a field with a number.
+#[inline]
 pub fn push_number_field(out: &mut Vec<u8>, key: &str, number: u64) {
-    push_key(out, key);
+    push_text(out, key);
     push_u64(out, number);
 }
 
-/// Appends `,"key":"text"` for a text of ours, which needs no escaping.
+/// Appends a field with a text of ours, which needs no escaping.
+#[inline]
 pub fn push_word_field(out: &mut Vec<u8>, key: &str, word: &str) {
-    push_key(out, key);
+    push_text(out, key);
     out.push(b'"');
-    out.extend_from_slice(word.as_bytes());
+    push_text(out, word);
     out.push(b'"');
+}
+
+/// Appends a field with a name and, if the name is not UTF-8, a field with its bytes.
+pub fn push_name_field(out: &mut Vec<u8>, key: &str, hex_key: &str, value: &[u8]) {
+    push_text(out, key);
+    out.push(b'"');
+    let valid = push_escaped(out, value);
+    out.push(b'"');
+    if !valid {
+        push_text(out, hex_key);
+        out.push(b'"');
+        push_hex_bytes(out, value);
+        out.push(b'"');
+    }
 }
 
 /// How serde_json writes what goes through it: with exact numbers, and without control characters.
@@ -161,16 +141,9 @@ mod tests {
     }
 
     #[test]
-    fn numbers() {
-        for number in [0, 1, 9, 10, 99, 100, 65_535, 1 << 53, u64::MAX] {
-            assert_eq!(text(|out| push_u64(out, number)), number.to_string());
-            assert_eq!(text(|out| push_hex_u64(out, number)), format!("{number:x}"));
-        }
-    }
-
-    #[test]
     fn names() {
-        let field = |bytes: &[u8]| text(|out| push_name_field(out, "comm", bytes));
+        let field =
+            |bytes: &[u8]| text(|out| push_name_field(out, key!("comm"), key!("comm_hex"), bytes));
         assert_eq!(field(b"curl"), r#","comm":"curl""#);
         assert_eq!(field(b"a\"b\\c\nd\te\x1b[31m"), r#","comm":"a\"b\\c\nd\te\u001b[31m""#);
         assert_eq!(field("\u{9b}x\u{7f}é".as_bytes()), r#","comm":"\u009bx\u007fé""#);

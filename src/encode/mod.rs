@@ -6,6 +6,8 @@
 mod ip;
 mod json;
 mod ndjson;
+mod number;
+mod process;
 mod table;
 mod time;
 

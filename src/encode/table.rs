@@ -4,7 +4,7 @@
 
 use super::Encoder;
 use super::ip::write_ip;
-use super::json::push_u64;
+use super::number::push_u64;
 use super::time::TimeWriter;
 use crate::event::Action;
 use crate::event::Close;

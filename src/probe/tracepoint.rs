@@ -35,7 +35,11 @@ pub fn attach(program: &ProgramMut<'_>, category: &str, name: &str) -> anyhow::R
         .with_context(|| format!("cannot attach to the tracepoint {category}/{name}"))
 }
 
-fn id(category: &str, name: &str) -> anyhow::Result<u64> {
+/// A tracepoint's number.
+///
+/// # Errors
+/// If tracefs cannot be read, mounted or not.
+pub fn id(category: &str, name: &str) -> anyhow::Result<u64> {
     let file = format!("events/{category}/{name}/id");
     let text = match read_mounted(&file) {
         Err(err) if err.kind() == io::ErrorKind::NotFound => read_unmounted(&file).context(

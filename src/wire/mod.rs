@@ -100,21 +100,21 @@ wire_types! {
     cl_retransmit = 144, cl_reset = 144, cl_process = 56,
 }
 
-/// Reads a value from the beginning of `bytes`.
-fn read<T: Plain>(bytes: &[u8]) -> Option<T> {
-    (bytes.len() >= size_of::<T>()).then(|| {
-        // SAFETY: long enough, any bytes are a T, and the alignment does not matter to this reading.
-        unsafe { bytes.as_ptr().cast::<T>().read_unaligned() }
-    })
+/// Looks at the beginning of `bytes` as a value. The ring aligns its records to eight bytes, as these types are
+/// at most; what is not aligned is none of its records.
+fn view<T: Plain>(bytes: &[u8]) -> Option<&T> {
+    let pointer = bytes.as_ptr().cast::<T>();
+    // SAFETY: long enough, aligned, and any bytes are a T; it lives as long as the bytes.
+    (bytes.len() >= size_of::<T>() && pointer.is_aligned()).then(|| unsafe { &*pointer })
 }
 
-/// Reads a whole record of a kind that is known.
-fn read_whole<T: Plain>(kind: u16, bytes: &[u8]) -> Result<T, WireError> {
+/// Looks at a whole record of a kind that is known.
+fn view_whole<T: Plain>(kind: u16, bytes: &[u8]) -> Result<&T, WireError> {
     let wrong_size = WireError::WrongSize(kind, bytes.len(), size_of::<T>());
     if bytes.len() != size_of::<T>() {
         return Err(wrong_size);
     }
-    read(bytes).ok_or(wrong_size)
+    view(bytes).ok_or(wrong_size)
 }
 
 /// Turns a record of the ring buffer into what it means.
@@ -122,21 +122,49 @@ fn read_whole<T: Plain>(kind: u16, bytes: &[u8]) -> Result<T, WireError> {
 /// # Errors
 /// If it is not as bpf/record.h says.
 pub fn decode(bytes: &[u8]) -> Result<Record, WireError> {
-    let header: cl_header = read(bytes).ok_or(WireError::Truncated(bytes.len()))?;
+    let header: &cl_header = view(bytes).ok_or(WireError::Truncated(bytes.len()))?;
     let kind = header.kind;
-    let event = match cl_kind(u32::from(kind)) {
-        cl_kind::CL_CONNECT => decode_connect(&read_whole(kind, bytes)?),
-        cl_kind::CL_ACCEPT => decode_accept(&read_whole(kind, bytes)?),
-        cl_kind::CL_CLOSE => decode_close(&read_whole(kind, bytes)?),
-        cl_kind::CL_OPEN => decode_open(&read_whole(kind, bytes)?),
-        cl_kind::CL_LISTEN => decode_listen(&read_whole(kind, bytes)?),
-        cl_kind::CL_RETRANSMIT => decode_retransmit(&read_whole(kind, bytes)?),
-        cl_kind::CL_RESET => decode_reset(&read_whole(kind, bytes)?),
+    // One event, put together in one place: it is large, and to move it costs as much as to decode it.
+    let (conn, owner, action) = match cl_kind(u32::from(kind)) {
+        cl_kind::CL_CONNECT => {
+            let raw: &cl_connect = view_whole(kind, bytes)?;
+            (&raw.conn, &raw.owner, decode_connect(raw)?)
+        }
+        cl_kind::CL_ACCEPT => {
+            let raw: &cl_accept = view_whole(kind, bytes)?;
+            (&raw.conn, &raw.owner, decode_accept(raw))
+        }
+        cl_kind::CL_CLOSE => {
+            let raw: &cl_close = view_whole(kind, bytes)?;
+            (&raw.conn, &raw.owner, decode_close(raw)?)
+        }
+        cl_kind::CL_OPEN => {
+            let raw: &cl_open = view_whole(kind, bytes)?;
+            (&raw.conn, &raw.owner, Action::Open { state: decode_state(raw.state)? })
+        }
+        cl_kind::CL_LISTEN => {
+            let raw: &cl_listen = view_whole(kind, bytes)?;
+            (&raw.conn, &raw.owner, decode_listen(raw))
+        }
+        cl_kind::CL_RETRANSMIT => {
+            let raw: &cl_retransmit = view_whole(kind, bytes)?;
+            (&raw.conn, &raw.owner, Action::Retransmit { state: decode_state(raw.state)? })
+        }
+        cl_kind::CL_RESET => {
+            let raw: &cl_reset = view_whole(kind, bytes)?;
+            (&raw.conn, &raw.owner, decode_reset(raw)?)
+        }
         cl_kind::CL_PROCESS => {
-            return read_whole(kind, bytes).map(|p| Record::Process(decode_process(&p)));
+            return view_whole(kind, bytes).map(|raw| Record::Process(decode_process(raw)));
         }
         _ => return Err(WireError::UnknownKind(kind)),
-    }?;
+    };
+    let event = Event {
+        time_ns: header.time_ns,
+        conn: decode_conn(conn)?,
+        owner: decode_owner(owner)?,
+        action,
+    };
     sound::check(&event)?;
     Ok(Record::Event(event))
 }
@@ -146,105 +174,59 @@ fn since(then: u64, now: u64) -> Option<u64> {
     (then != 0).then(|| now.saturating_sub(then))
 }
 
-fn decode_connect(raw: &cl_connect) -> Result<Event, WireError> {
+fn decode_connect(raw: &cl_connect) -> Result<Action, WireError> {
     let outcome = match raw.established {
         0 => Outcome::of_error(raw.error),
         1 => Outcome::Established,
         _ => return Err(WireError::BadField("established")),
     };
-    Ok(Event {
-        time_ns: raw.header.time_ns,
-        conn: decode_conn(&raw.conn)?,
-        owner: decode_owner(&raw.owner)?,
-        action: Action::Connect {
-            outcome,
-            errno: raw.error,
-            latency_ns: since(raw.begun_ns, raw.header.time_ns),
-        },
+    Ok(Action::Connect {
+        outcome,
+        errno: raw.error,
+        latency_ns: since(raw.begun_ns, raw.header.time_ns),
     })
 }
 
-fn decode_accept(raw: &cl_accept) -> Result<Event, WireError> {
-    Ok(Event {
-        time_ns: raw.header.time_ns,
-        conn: decode_conn(&raw.conn)?,
-        owner: decode_owner(&raw.owner)?,
-        action: Action::Accept { wait_ns: since(raw.established_ns, raw.header.time_ns) },
-    })
+fn decode_accept(raw: &cl_accept) -> Action {
+    Action::Accept { wait_ns: since(raw.established_ns, raw.header.time_ns) }
 }
 
-fn decode_close(raw: &cl_close) -> Result<Event, WireError> {
+fn decode_close(raw: &cl_close) -> Result<Action, WireError> {
     let first_fin = decode_side(raw.first_fin, "first_fin")?;
     let known = u32::from(raw.known);
-    Ok(Event {
-        time_ns: raw.header.time_ns,
-        conn: decode_conn(&raw.conn)?,
-        owner: decode_owner(&raw.owner)?,
-        action: Action::Close(Close {
-            duration_ns: since(raw.established_ns, raw.header.time_ns),
-            bytes: (known & cl_figures::CL_BYTES.0 != 0)
-                .then_some(Bytes { sent: raw.bytes_sent, received: raw.bytes_received }),
-            segments: (known & cl_figures::CL_SEGMENTS.0 != 0).then_some(Segments {
-                sent: raw.segments_sent,
-                received: raw.segments_received,
-                retransmits: raw.retransmits,
-                rtt_us: (raw.srtt_8us != 0).then_some(raw.srtt_8us / 8),
-            }),
-            closed_by: closed_by(raw.error, raw.aborted != 0, first_fin),
-            // What a reset by this end leaves is no error that anybody was told.
-            errno: if raw.aborted == 0 { raw.error } else { 0 },
+    Ok(Action::Close(Close {
+        duration_ns: since(raw.established_ns, raw.header.time_ns),
+        bytes: (known & cl_figures::CL_BYTES.0 != 0)
+            .then_some(Bytes { sent: raw.bytes_sent, received: raw.bytes_received }),
+        segments: (known & cl_figures::CL_SEGMENTS.0 != 0).then_some(Segments {
+            sent: raw.segments_sent,
+            received: raw.segments_received,
+            retransmits: raw.retransmits,
+            rtt_us: (raw.srtt_8us != 0).then_some(raw.srtt_8us / 8),
         }),
-    })
+        closed_by: closed_by(raw.error, raw.aborted != 0, first_fin),
+        // What a reset by this end leaves is no error that anybody was told.
+        errno: if raw.aborted == 0 { raw.error } else { 0 },
+    }))
 }
 
-fn decode_open(raw: &cl_open) -> Result<Event, WireError> {
-    let state = decode_state(raw.state)?.ok_or(WireError::BadField("state"))?;
-    Ok(Event {
-        time_ns: raw.header.time_ns,
-        conn: decode_conn(&raw.conn)?,
-        owner: decode_owner(&raw.owner)?,
-        action: Action::Open { state },
-    })
+fn decode_listen(raw: &cl_listen) -> Action {
+    Action::Listen {
+        begins: raw.begins != 0,
+        // MPTCP limits the queue of a socket that is not the application's.
+        backlog: (u32::from(raw.conn.protocol) != cl_protocol::CL_MPTCP.0).then_some(raw.backlog),
+    }
 }
 
-fn decode_listen(raw: &cl_listen) -> Result<Event, WireError> {
-    Ok(Event {
-        time_ns: raw.header.time_ns,
-        conn: decode_conn(&raw.conn)?,
-        owner: decode_owner(&raw.owner)?,
-        action: Action::Listen {
-            begins: raw.begins != 0,
-            // MPTCP limits the queue of a socket that is not the application's.
-            backlog: (u32::from(raw.conn.protocol) != cl_protocol::CL_MPTCP.0)
-                .then_some(raw.backlog),
-        },
-    })
-}
-
-fn decode_retransmit(raw: &cl_retransmit) -> Result<Event, WireError> {
-    let state = decode_state(raw.state)?.ok_or(WireError::BadField("state"))?;
-    Ok(Event {
-        time_ns: raw.header.time_ns,
-        conn: decode_conn(&raw.conn)?,
-        owner: decode_owner(&raw.owner)?,
-        action: Action::Retransmit { state },
-    })
-}
-
-fn decode_reset(raw: &cl_reset) -> Result<Event, WireError> {
+fn decode_reset(raw: &cl_reset) -> Result<Action, WireError> {
     let by = if raw.sent == 0 { Side::Remote } else { Side::Local };
-    Ok(Event {
-        time_ns: raw.header.time_ns,
-        conn: decode_conn(&raw.conn)?,
-        owner: decode_owner(&raw.owner)?,
-        action: Action::Reset { by, state: decode_state(raw.state)? },
-    })
+    let state = if raw.state == 0 { None } else { Some(decode_state(raw.state)?) };
+    Ok(Action::Reset { by, state })
 }
 
-/// The states of include/net/tcp_states.h, which user space knows too (ss, `TCP_INFO`); 0 for none.
-fn decode_state(raw: u8) -> Result<Option<State>, WireError> {
-    Ok(Some(match raw {
-        0 => return Ok(None),
+/// The states of include/net/tcp_states.h, which user space knows too (ss, `TCP_INFO`).
+fn decode_state(raw: u8) -> Result<State, WireError> {
+    Ok(match raw {
         1 => State::Established,
         2 => State::SynSent,
         // 12: before there is a whole socket.
@@ -258,7 +240,7 @@ fn decode_state(raw: u8) -> Result<Option<State>, WireError> {
         10 => State::Listen,
         11 => State::Closing,
         _ => return Err(WireError::BadField("state")),
-    }))
+    })
 }
 
 /// Who ended a connection, from the error that its socket was left with, and the first FIN.

@@ -53,7 +53,7 @@ fn workers_whose_clients_close_at_once() {
     if !can_trace() {
         return;
     }
-    let namespace = Namespace::enter();
+    let namespace = Namespace::enter_alone();
     let tracer = Tracer::start(&["--ring-size", "32MiB"]);
     let listener = TcpListener::bind(v4()).unwrap();
     let server = listener.local_addr().unwrap();

@@ -59,7 +59,7 @@ fn every_connection_of_many_processes_is_found_exactly_once() {
     if !can_trace() {
         return;
     }
-    let namespace = Namespace::enter();
+    let namespace = Namespace::enter_alone();
     sysctl("net.core.somaxconn", "4096");
     // Completeness is asked for here, not speed: room for all of it, however slow the reader is.
     let tracer = Tracer::start(&["--ring-size", "32MiB"]);
@@ -121,7 +121,7 @@ fn what_interrupts_a_program_is_recovered() {
     if !can_trace() {
         return;
     }
-    let namespace = Namespace::enter();
+    let namespace = Namespace::enter_alone();
     steer_packets();
     sysctl("net.core.somaxconn", "4096");
     let tracer = Tracer::start(&["--ring-size", "32MiB"]);
@@ -159,7 +159,7 @@ fn the_books_balance_under_overload() {
     if !can_trace() {
         return;
     }
-    let namespace = Namespace::enter();
+    let namespace = Namespace::enter_alone();
     sysctl("net.core.somaxconn", "4096");
     let tracer = Tracer::start(&["--ring-size", "4KiB", "--heartbeat", "1"]);
     let listener = listener();
@@ -222,7 +222,7 @@ fn the_first_event_after_a_pause_comes_at_once() {
     if !can_trace() {
         return;
     }
-    let namespace = Namespace::enter();
+    let namespace = Namespace::enter_alone();
     // A long interval: what is written earlier was woken for.
     let me = std::process::id().to_string();
     let tracer = Tracer::start(&["--flush-interval", "2s", "-p", &me]);
@@ -240,7 +240,7 @@ fn an_idle_tracer_sleeps() {
     if !can_trace() {
         return;
     }
-    let _namespace = Namespace::enter();
+    let _namespace = Namespace::enter_alone();
     // Nobody else's connections wake it.
     let tracer = Tracer::start(&["-p", "1"]);
     thread::sleep(Duration::from_millis(300));

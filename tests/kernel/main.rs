@@ -43,8 +43,11 @@ mod starting;
 mod timeouts;
 mod together;
 mod tracer;
+mod turn;
 mod unanswered;
 mod uring;
+mod wakeups;
 mod wire;
+mod witness;
 
 pub use skip::can_trace;

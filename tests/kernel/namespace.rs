@@ -1,6 +1,4 @@
 //! A network namespace for the calling test: its thread, and what it starts, are alone in it.
-//!
-//! One test at a time: a test that forks would otherwise keep other tests' sockets open in its child.
 
 use std::fs;
 use std::net::IpAddr;
@@ -9,17 +7,14 @@ use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
 
 use nix::sched::CloneFlags;
 
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+use crate::turn::Turn;
 
 /// The namespace, and the calling test's turn.
 pub struct Namespace {
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
     /// Its inode number, as records name it.
     pub netns: u64,
 }
@@ -27,8 +22,16 @@ pub struct Namespace {
 impl Namespace {
     /// Moves the calling thread into a new namespace with nothing but a loopback device.
     pub fn enter() -> Self {
-        // A test that failed has had its turn.
-        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::in_turn(Turn::take())
+    }
+
+    /// The same for a test that puts the machine under load, or measures what it does: no other test runs
+    /// meanwhile.
+    pub fn enter_alone() -> Self {
+        Self::in_turn(Turn::take_alone())
+    }
+
+    fn in_turn(turn: Turn) -> Self {
         nix::sched::unshare(CloneFlags::CLONE_NEWNET).expect("unshare");
         ip(&["link", "set", "lo", "up"]);
         let netns = fs::metadata("/proc/thread-self/ns/net").expect("ns").ino();

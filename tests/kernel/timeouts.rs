@@ -159,8 +159,8 @@ fn orphans_in_fin_wait1() {
         pair.client.write_all(b"lost").unwrap();
         pair.server.write_all(b"lost too").unwrap();
         drop((pair.client, pair.server));
-        // 200 ms, and once more twice that.
-        thread::sleep(Duration::from_millis(1500));
+        // 200 ms, twice that, and twice that again; on a busy machine later.
+        thread::sleep(Duration::from_secs(3));
         drop(dropping);
         ends
     });
@@ -169,7 +169,7 @@ fn orphans_in_fin_wait1() {
     assert_ended(&server, "timeout", "ETIMEDOUT");
     assert_bytes(&client, 7, 5);
     assert_bytes(&server, 13, 3);
-    assert!(client["duration_us"].as_u64().unwrap() < 1_500_000, "{client}");
+    assert!(client["duration_us"].as_u64().unwrap() < 3_000_000, "{client}");
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn orphan_in_last_ack() {
         let dropping = Dropping::incoming(ALL);
         pair.server.write_all(b"lost too").unwrap();
         drop(pair.server);
-        thread::sleep(Duration::from_millis(1500));
+        thread::sleep(Duration::from_secs(3));
         drop(dropping);
         ends
     });

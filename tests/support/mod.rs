@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
 
 pub mod arbitrary;
+pub mod busy;
 pub mod cases;
 pub mod events;
 pub mod lines;

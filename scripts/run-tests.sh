@@ -1,0 +1,75 @@
+#!/bin/sh
+# Cargo's runner for the binaries with the tests (scripts/test.sh), as root where it can.
+#
+# The kernel tests run each in a process of its own, several at once: much of the time they wait for the kernel to
+# detach, or for a timeout. JOBS says how many at once. With an option of the test binary's (as --nocapture) they
+# run as cargo runs them, one after the other.
+#
+# Beside them runs a witness (tests/kernel/witness.rs). A test that fails while this kernel has hidden changes of
+# state from all BPF programs is run once more, and that is told. No other failure is forgiven.
+#
+# usage: scripts/run-tests.sh BINARY [NAME...]
+set -eu
+binary=$1
+shift
+
+as_root=
+if [ "$(id -u)" -ne 0 ] && command -v sudo >/dev/null; then
+	as_root='sudo -E'
+fi
+case ${binary##*/} in
+kernel-*) together=yes ;;
+*) together=no ;;
+esac
+for argument; do
+	case $argument in -*) together=no ;; esac
+done
+# shellcheck disable=SC2086 # two words, or none
+[ "$together" = yes ] || exec $as_root "$binary" "$@"
+
+logs=$(mktemp -d)
+CONNLEDGER_HIDDEN=$logs/.hidden
+export CONNLEDGER_HIDDEN as_root binary logs
+# shellcheck disable=SC2086
+$as_root "$binary" --ignored --exact witness::watch >"$logs/.witness" 2>&1 &
+witness=$!
+trap 'kill "$witness" 2>/dev/null || true; rm -rf "$logs"' EXIT
+
+# Runs the test $1. How many changes of state were hidden from programs so far, the witness says, if it can.
+one=$(
+	cat <<-'END'
+		hidden() {
+			cat "$CONNLEDGER_HIDDEN" 2>/dev/null || echo 0
+		}
+		for attempt in 1 2; do
+			before=$(hidden)
+			if $as_root "$binary" --exact "$1" >"$logs/$1" 2>&1; then
+				echo "test $1 ... ok"
+				rm "$logs/$1"
+				exit
+			fi
+			sleep 0.2 # the witness looks every now and then
+			count=$(($(hidden) - before))
+			if [ "$attempt" -eq 1 ] && [ "$count" -gt 0 ]; then
+				echo "test $1 ... once more: this kernel hid $count changes of state from all BPF programs"
+				echo "$1" >>"$logs/.repeated"
+			else
+				break
+			fi
+		done
+		echo "test $1 ... FAILED"
+	END
+)
+"$binary" "$@" --skip witness::watch --list --format terse | sed -n 's/: test$//p' >"$logs/.all"
+xargs -P "${JOBS:-$(($(nproc) * 4))}" -n 1 sh -c "$one" sh <"$logs/.all"
+
+for log in "$logs"/*; do
+	[ -e "$log" ] || continue
+	echo "---- ${log##*/}"
+	cat "$log"
+done
+all=$(wc -l <"$logs/.all")
+failed=$(find "$logs" -type f ! -name '.*' | wc -l)
+repeated=$(sort -u "$logs/.repeated" 2>/dev/null | wc -l)
+echo "test result: $((all - failed)) passed, $failed failed, $repeated run once more"
+[ "$failed" -eq 0 ]
