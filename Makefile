@@ -37,6 +37,11 @@ repeat: ## run the kernel tests 50 times in a row, as root; fewer: make repeat R
 	@scripts/install-deps.sh build test
 	@scripts/repeat.sh $(RUNS) $(ARGS)
 
+.PHONY: bench
+bench: ## measure the cost, beside other tools: one report in target/bench/, in some 15 minutes
+	@scripts/install-deps.sh build bench
+	@scripts/bench.sh
+
 .PHONY: soak
 MINUTES := 10
 soak: ## load, pause, kill and restart it for 10 minutes, as root; shorter: make soak MINUTES=2
@@ -64,4 +69,4 @@ golden: ## write the expected output of the golden tests anew; look at the diffe
 
 .PHONY: deps
 deps: ## install what the other targets need, and do nothing else
-	@scripts/install-deps.sh build test lint
+	@scripts/install-deps.sh build test lint bench

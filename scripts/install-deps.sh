@@ -1,8 +1,8 @@
 #!/bin/sh
-# Installs what is missing to build, test or lint connledger, and says what it installs.
+# Installs what is missing to build, test, lint or measure connledger, and says what it installs.
 # If all is there it does nothing, says nothing, and needs neither network nor root.
 #
-# usage: scripts/install-deps.sh GROUP...   (build, test, lint)
+# usage: scripts/install-deps.sh GROUP...   (build, test, lint, bench)
 set -eu
 
 debian= # packages that are missing, by their names in Debian
@@ -59,6 +59,16 @@ need_lint() {
 	done
 }
 
+# What connledger is measured beside. PEERS=no does without.
+need_bench() {
+	need iproute2 iproute program ip
+	[ "${PEERS-yes}" != no ] || return 0
+	need libbpf-tools libbpf-tools program tcplife
+	need bpftrace bpftrace program bpftrace
+	need bpfcc-tools bcc-tools program tcplife-bpfcc
+	need tcpdump tcpdump program tcpdump
+}
+
 as_root() {
 	if [ "$(id -u)" -eq 0 ]; then
 		"$@"
@@ -71,11 +81,11 @@ apt() {
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@" >&2
 }
 
-[ $# -gt 0 ] || fail "which of build, test and lint?"
+[ $# -gt 0 ] || fail "which of build, test, lint and bench?"
 for group; do
 	case $group in
-	build | test | lint) "need_$group" ;;
-	*) fail "'$group' is none of build, test and lint" ;;
+	build | test | lint | bench) "need_$group" ;;
+	*) fail "'$group' is none of build, test, lint and bench" ;;
 	esac
 done
 [ -n "$debian" ] || exit 0
