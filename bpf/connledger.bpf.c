@@ -63,18 +63,6 @@ const volatile struct cl_wire_types {
 	enum cl_wake wake;
 } wire_types = {};
 
-/* Where a transition is handled for which there is no memory to keep a state, a slot each CPU. */
-struct stateless {
-	struct connection connection;
-	__u64 sk; /* of the last one */
-	int state;
-} stateless[CL_MAX_CPUS] = {};
-
-static __always_inline struct stateless *stateless_here(void)
-{
-	return &stateless[bpf_get_smp_processor_id() & (CL_MAX_CPUS - 1)];
-}
-
 /*
  * void inet_sk_state_store → trace_inet_sock_set_state(const struct sock *sk, int oldstate, int newstate)
  *
@@ -85,55 +73,56 @@ static __always_inline struct stateless *stateless_here(void)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int new_state)
 {
-	struct stateless *here;
 	struct connection *c;
 	__u8 protocol;
 
 	if (!tells_something(old_state, new_state) || !protocol_of(sk, &protocol))
 		return 0;
 	c = bpf_sk_storage_get(&connections, sk, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!c) { /* the event is told, without what only the state knows */
-		count(storage_failed);
-		here = stateless_here();
-		here->sk = (__u64)sk;
-		here->state = new_state;
-		c = &here->connection;
-		__builtin_memset(c, 0, sizeof(*c));
-	}
-	handle_transition(sk, c, protocol, old_state, new_state);
+	if (c) /* otherwise the second program tries again, and copes */
+		handle_transition(sk, c, protocol, old_state, new_state);
 	return 0;
 }
 
-/* The program above, for the one below. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, 1);
-	__uint(key_size, sizeof(__u32));
-	__array(values, int(void *));
-} first_program SEC(".maps") = { .values = { (void *)&inet_sock_set_state } };
+/*
+ * Where the second program works, so that it need not be verified for two kinds of memory. A slot each CPU
+ * is enough: a program does not run twice on one.
+ */
+struct connection recovering[CL_MAX_CPUS] = {};
 
 /*
  * The same tracepoint once more, attached after the first. The kernel skips a program that is already
- * running on the CPU: a softirq that interrupts the first program is not seen by it, but by this one, which
- * does the same if the stored state shows that the first did not: it becomes that program, for which the
- * kernel does not ask again whether it is running.
+ * running on the CPU: a softirq that interrupts the first program is not seen by it, but by this one,
+ * which acts only if the stored state shows that the first did not. (It cannot tail-call the first instead:
+ * from 6.13 on that has one stack a CPU, since it is not to run twice there.)
  */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state_missed, struct sock *sk, int old_state, int new_state)
 {
-	struct stateless *here = stateless_here();
-	struct connection *c;
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct connection *c, *work;
 	__u8 protocol;
 
 	if (!tells_something(old_state, new_state) || !protocol_of(sk, &protocol))
 		return 0;
+	if (cpu >= CL_MAX_CPUS) /* no slot to work in: counted as missed when more is known */
+		return 0;
+	work = &recovering[cpu];
 	c = bpf_sk_storage_get(&connections, sk, NULL, 0);
 	if (c && c->tcp_state == new_state)
 		return 0;
-	if (!c && here->sk == (__u64)sk && here->state == new_state)
-		return 0;
-	count(recovered);
-	bpf_tail_call(ctx, &first_program, 0);
+	if (!c)
+		c = bpf_sk_storage_get(&connections, sk, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (c) {
+		count(recovered);
+		*work = *c;
+	} else { /* no memory for the state: the event is told, without what only the state knows */
+		count(storage_failed);
+		__builtin_memset(work, 0, sizeof(*work));
+	}
+	handle_transition(sk, work, protocol, old_state, new_state);
+	if (c)
+		*c = *work;
 	return 0;
 }
 

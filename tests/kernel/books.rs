@@ -139,7 +139,9 @@ fn what_interrupts_a_program_is_recovered() {
         assert!(record["process"]["pid"].is_u64(), "{record}");
         format!("{} {}", record["event"].as_str().unwrap(), record["conn"].as_str().unwrap_or("?"))
     });
-    assert!(told.iter().all(|(key, &count)| count == 1 || key.ends_with('?')), "doubled");
+    let doubled: Vec<_> =
+        told.iter().filter(|(key, count)| **count > 1 && !key.ends_with('?')).collect();
+    assert!(doubled.is_empty(), "{doubled:?} of {stop}");
     // Softirqs on other CPUs interrupt whoever is there, also a task during which this kernel runs no program at
     // all, if it has such (see witness.rs): a hundredth is allowed for it, not for us.
     let found = told.values().sum::<usize>() as u64 + stop["lost"].as_u64().unwrap();
