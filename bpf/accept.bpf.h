@@ -19,11 +19,12 @@ struct waiting {
 
 /*
  * Established, not accepted yet: as many as wait in all the host's accept queues. Entries are deleted by
- * the accept, or else with the socket. When it is full, an accept lacks its waiting time.
+ * the accept, or else with the socket. When it is full, an accept lacks its waiting time. Sized before load
+ * by the number of CPUs.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 1);
 	__type(key, __u64);
 	__type(value, struct waiting);
 } accept_queue SEC(".maps");
@@ -38,11 +39,11 @@ struct acceptor {
  * Accepted by another process or thread than the listener's owner, or before it was established (fast
  * open), which the socket's state does not know yet. It adopts the entry at its next transition or at the
  * first read or write, and deletes it; else it goes with the socket. When it is full, a close is
- * attributed to the listener's owner.
+ * attributed to the listener's owner. Sized as the one above.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 1);
 	__type(key, __u64);
 	__type(value, struct acceptor);
 } acceptors SEC(".maps");
@@ -53,7 +54,7 @@ struct {
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 1);
 	__type(key, __u64);
 	__type(value, __u8);
 } told SEC(".maps");

@@ -34,6 +34,11 @@ const WATERMARK_DIVISOR: u32 = 4;
 /// Room for connections whose beginning was not seen, beside those that are open at start.
 const MORE_TOLD: u32 = 16_384;
 
+/// Connections between the handshake and the accept that there is room for, for each CPU and at least: as many
+/// as a CPU that does nothing else makes in 70 ms.
+const WAITING_PER_CPU: u32 = 1024;
+const WAITING_AT_LEAST: u32 = 16_384;
+
 /// Which programs a run needs, on which rungs.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
@@ -196,6 +201,10 @@ fn configure(
     plan: Plan,
 ) -> anyhow::Result<()> {
     open.maps.events.set_max_entries(settings.ring_size)?;
+    let cpus = u32::try_from(libbpf_rs::num_possible_cpus()?)?;
+    let waiting = cpus.saturating_mul(WAITING_PER_CPU).max(WAITING_AT_LEAST);
+    open.maps.accept_queue.set_max_entries(waiting)?;
+    open.maps.acceptors.set_max_entries(waiting)?;
     open.maps.told.set_max_entries(open_sockets().saturating_add(MORE_TOLD))?;
     let mut config = cl_config {
         events: settings.events.iter().map(|&kind| 1 << kind as u32).sum(),
