@@ -19,6 +19,7 @@ use crate::config::Output;
 use crate::config::default_ring_size;
 use crate::config::parse_duration;
 use crate::config::parse_ring_size;
+use crate::config::smallest_ring_size;
 use crate::encode::Format;
 use crate::encode::SCHEMA_VERSION;
 use crate::host;
@@ -145,7 +146,7 @@ struct Options {
 
     /// Size of the ring buffer, in bytes, KiB or MiB [default: 1MiB a CPU, 8MiB to 128MiB]
     ///
-    /// Rounded up to a power of two. Events wait here for connledger to come round: at the highest rate that
+    /// Rounded up to a power of two, and to 512 bytes a CPU. Events wait here for connledger to come round: at the highest rate that
     /// a CPU makes, a MiB lasts for a tenth of a second.
     #[arg(long, value_name = "SIZE", value_parser = parse_ring_size, help_heading = "Tuning")]
     ring_size: Option<u32>,
@@ -208,13 +209,17 @@ impl Options {
             outputs: outputs(&self.output, self.format, self.timestamp)?,
             max_events: self.max_events,
             duration: self.duration,
-            ring_size: self.ring_size.unwrap_or_else(|| default_ring_size(host::online_cpus())),
+            ring_size: ring_size(self.ring_size, host::online_cpus()),
             flush_interval: self.flush_interval,
             heartbeat: (self.heartbeat != 0).then(|| Duration::from_secs(self.heartbeat.into())),
             quiet: self.quiet,
             verbose: self.verbose,
         })
     }
+}
+
+fn ring_size(asked: Option<u32>, cpus: u32) -> u32 {
+    asked.map_or_else(|| default_ring_size(cpus), |size| size.max(smallest_ring_size(cpus)))
 }
 
 fn outputs(

@@ -27,6 +27,7 @@ pub use self::kinds::KindList;
 pub use self::units::default_ring_size;
 pub use self::units::parse_duration;
 pub use self::units::parse_ring_size;
+pub use self::units::smallest_ring_size;
 use crate::encode::Format;
 use crate::event::Kind;
 

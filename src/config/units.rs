@@ -30,6 +30,14 @@ pub fn default_ring_size(cpus: u32) -> u32 {
     cpus.clamp(8, 128).next_power_of_two() * MIB
 }
 
+/// The smallest ring of a host with so many CPUs, in bytes: it must hold more than what all of them can be writing
+/// at one moment, two records each, so that there is room to wake the collector (ARCHITECTURE.md).
+#[must_use]
+pub fn smallest_ring_size(cpus: u32) -> u32 {
+    const OF_A_CPU: u32 = 512;
+    (cpus * OF_A_CPU).next_power_of_two()
+}
+
 fn parse_bytes(text: &str) -> Result<u64, String> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(end);
@@ -85,6 +93,8 @@ mod tests {
         assert_eq!(default_ring_size(8), 8 << 20);
         assert_eq!(default_ring_size(96), 128 << 20);
         assert_eq!(default_ring_size(1024), 128 << 20);
+        assert_eq!(smallest_ring_size(2), 1 << 10);
+        assert_eq!(smallest_ring_size(96), 64 << 10);
     }
 
     #[test]
