@@ -37,6 +37,12 @@ repeat: ## run the kernel tests 50 times in a row, as root; fewer: make repeat R
 	@scripts/install-deps.sh build test
 	@scripts/repeat.sh $(RUNS) $(ARGS)
 
+.PHONY: soak
+MINUTES := 10
+soak: ## load, pause, kill and restart it for 10 minutes, as root; shorter: make soak MINUTES=2
+	@scripts/install-deps.sh build test
+	cargo bench --bench soak $(RUN_AS_ROOT) -- --minutes $(MINUTES)
+
 .PHONY: lint
 lint: ## check the layout of all code, and what clippy and shellcheck have to say
 	@scripts/install-deps.sh build lint

@@ -52,12 +52,20 @@ static __always_inline bool admit(enum cl_kind kind, bool verdict)
 /*
  * Wakes the consumer if it asked for that. To be called after the submit, which is a full barrier:
  *
- *   producer: submit the record; read the request
- *   consumer: write the request; look into the ring; read the request again; sleep if it still stands
+ *   producer: submit the record; read the request; reserve a carrier; take the request back;
+ *             discard the carrier, which wakes
+ *   consumer: write the request; look into the ring; is it empty? does the request still stand?
+ *             sleep
  *
- * Either the producer sees the request and wakes, or the consumer's look comes after the submit and
- * finds the record. The consumer's second reading covers a look that swallows the discarded record
- * which carries the wake-up. One wake-up per sleep, however many events follow.
+ * Either the producer sees the request and wakes, or the consumer's look comes after the submit and finds the record.
+ * - A look can swallow the carrier, and the wake-up with it: then the request does not stand any more.
+ * - A record that is not complete hides those behind it, whose wake-ups are spent: then the ring is not empty.
+ * - Only who has a carrier takes the request: whoever took it and then found no room would leave
+ *   nobody to wake. A ring that was empty has room for a carrier when the first record is complete,
+ *   unless all of it is taken by records that other CPUs are writing at this moment.
+ *
+ * One wake-up per sleep, however many events follow. tests/wakeups.rs goes through every order of
+ * these steps.
  */
 static __always_inline void wake_consumer(void)
 {
@@ -69,13 +77,12 @@ static __always_inline void wake_consumer(void)
 	if (request == CL_WAKE_AT_WATERMARK &&
 	    bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) < config.watermark)
 		return;
-	if (__sync_val_compare_and_swap(&shared.wake, request, CL_WAKE_NEVER) != request)
-		return;
 	carrier = bpf_ringbuf_reserve(&events, 8, 0);
-	if (carrier)
-		bpf_ringbuf_discard(carrier, BPF_RB_FORCE_WAKEUP);
-	else /* other producers filled the ring in between: leave the request to the next event */
-		__sync_val_compare_and_swap(&shared.wake, CL_WAKE_NEVER, request);
+	if (!carrier)
+		return;
+	/* Who comes second wakes all the same: its carrier hid what the first one's wake-up was for. */
+	__sync_val_compare_and_swap(&shared.wake, request, CL_WAKE_NEVER);
+	bpf_ringbuf_discard(carrier, BPF_RB_FORCE_WAKEUP);
 }
 
 static __always_inline void submit(void *record)

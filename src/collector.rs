@@ -42,6 +42,10 @@ const SMALLEST_RECORD: usize = 64;
 /// A sleeping collector looks after the ring this often even if nothing wakes it.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
+/// It looks again after this if something in the ring is not complete: a program was interrupted while it wrote a
+/// record, or its CPU was taken away from it. The shortest time that epoll waits.
+const NAP: Duration = Duration::from_millis(1);
+
 /// Where the ring's records arrive.
 #[derive(Debug)]
 struct Intake {
@@ -131,27 +135,16 @@ impl Collector<'_> {
     }
 
     /// Waits until there is something to do. After events, and for one interval, it looks again by
-    /// itself; after an interval without any it sleeps until the kernel side wakes it. KERNELS and the
+    /// itself; after an interval without any it sleeps until the kernel side wakes it. ARCHITECTURE.md and the
     /// comment at wake_consumer() in bpf/emit.bpf.h say why no event is slept over.
     fn sleep(&mut self, drained: Drained) -> anyhow::Result<Vec<Wakeup>> {
-        let shared = self.probe.shared();
         let longest = match drained {
-            Drained::Something => {
-                shared.request_wake(Wake::AtWatermark);
-                self.config.flush_interval
-            }
-            Drained::Nothing => {
-                shared.request_wake(Wake::AtOnce);
-                if self.drain() != Drained::Nothing || !self.probe.shared().wake_stands() {
-                    // Something came in between, or the look swallowed the wake-up.
-                    Duration::ZERO
-                } else {
-                    LONGEST_SLEEP
-                }
-            }
-            Drained::Enough => Duration::ZERO,
+            // It was written before the drain. Taken back: the ring has passed the watermark since.
+            Drained::Something if self.probe.shared().wake_stands() => self.config.flush_interval,
+            Drained::Something | Drained::Enough => Duration::ZERO,
+            Drained::Nothing => self.fall_asleep(),
             Drained::Blocked => {
-                shared.request_wake(Wake::Never);
+                self.probe.shared().request_wake(Wake::Never);
                 LONGEST_SLEEP
             }
         };
@@ -164,8 +157,20 @@ impl Collector<'_> {
             .map(|at| at.saturating_duration_since(now))
             .fold(longest, Duration::min);
         let woken = self.poller.wait(Some(timeout)).context("cannot wait for events")?;
-        self.probe.shared().request_wake(Wake::Never);
+        self.probe.shared().request_wake(Wake::AtWatermark);
         Ok(woken)
+    }
+
+    /// Asks to be woken, and says for how long it may sleep then.
+    fn fall_asleep(&mut self) -> Duration {
+        self.probe.shared().request_wake(Wake::AtOnce);
+        if self.drain() != Drained::Nothing {
+            return Duration::ZERO;
+        }
+        if !self.probe.is_ring_empty() {
+            return NAP;
+        }
+        if self.probe.shared().wake_stands() { LONGEST_SLEEP } else { Duration::ZERO }
     }
 
     fn stop_reason(&self) -> Option<StopReason> {

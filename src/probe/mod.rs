@@ -22,6 +22,9 @@ use libbpf_rs::Iter;
 use libbpf_rs::Link;
 use libbpf_rs::RingBuffer;
 use libbpf_rs::RingBufferBuilder;
+use rustix::event::PollFd;
+use rustix::event::PollFlags;
+use rustix::time::Timespec;
 
 use self::load::Links;
 use self::skel::ConnledgerSkel;
@@ -164,6 +167,13 @@ impl<'cb> Probe<'cb> {
     pub fn drain(&self, at_most: usize) -> usize {
         // Negative only if a callback says so, and ours never does.
         usize::try_from(self.ring.consume_raw_n(at_most)).unwrap_or(0)
+    }
+
+    /// Whether there is nothing in the ring, not even a record that is being written. In doubt there is something.
+    #[must_use]
+    pub fn is_ring_empty(&self) -> bool {
+        let mut ring = [PollFd::from_borrowed_fd(self.wake_fd(), PollFlags::IN)];
+        matches!(rustix::event::poll(&mut ring, Some(&Timespec::default())), Ok(0))
     }
 
     /// How often the kernel skipped the programs on the system calls, because a BPF program was running on

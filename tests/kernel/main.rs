@@ -46,6 +46,7 @@ mod tracer;
 mod turn;
 mod unanswered;
 mod uring;
+mod wakeups;
 mod wire;
 mod witness;
 
