@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Accepting, on the lowest rung of its ladder: the exits of the accept system calls, and for an accept
- * that is none (io_uring) the first read or write.
+ * that is none (io_uring) the first read or write. These are followed only once there is a reason, for they are
+ * many: a ring was there or is made, an accept was not seen, or a table fills that they would relieve.
  *
  * All that an exit tells is a descriptor. The way from there to the socket is walked through the task's
  * file table; what comes out is a plain address, which the socket storage helpers do not take. So what must
@@ -70,13 +71,31 @@ static __always_inline bool is_first_to_tell(const struct sock *sk)
 	return err != -EEXIST;
 }
 
+/* False if the table is full. */
+static __always_inline bool enter_acceptor(__u64 key, const struct acceptor *acceptor)
+{
+	if (bpf_map_update_elem(&acceptors, &key, acceptor, BPF_ANY)) {
+		count(acceptors_full);
+		want_io();
+		return false;
+	}
+	count(acceptors_held);
+	return true;
+}
+
+static __always_inline void delete_acceptor(__u64 key)
+{
+	if (!bpf_map_delete_elem(&acceptors, &key))
+		uncount(acceptors_held);
+}
+
 /* The socket goes: nothing of it may be left to the next one at its address. */
 static __always_inline void forget_passive(const struct sock *sk)
 {
 	__u64 key = (__u64)sk;
 
 	bpf_map_delete_elem(&accept_queue, &key);
-	bpf_map_delete_elem(&acceptors, &key);
+	delete_acceptor(key);
 	bpf_map_delete_elem(&told, &key);
 }
 
@@ -116,13 +135,13 @@ static __noinline bool adopt_acceptor(struct sock *sk, struct connection *c)
 	if (!acceptor)
 		return false;
 	if (acceptor->cookie && acceptor->cookie != bpf_get_socket_cookie(sk)) {
-		bpf_map_delete_elem(&acceptors, &key);
+		delete_acceptor(key);
 		return false;
 	}
 	c->owner = acceptor->owner;
 	c->accepted = 1;
 	accepted_ns = acceptor->accepted_ns;
-	bpf_map_delete_elem(&acceptors, &key);
+	delete_acceptor(key);
 	if (accepted_ns)
 		tell_accept_of(sk, c, c->established_ns, accepted_ns);
 	else
@@ -155,8 +174,10 @@ static __always_inline void enter_queue(struct sock *sk, struct connection *c)
 	fill_conn_of(&waiting.conn, sk, c);
 	waiting.owner = c->owner;
 	c->queued = !bpf_map_update_elem(&accept_queue, &key, &waiting, BPF_ANY);
-	if (!c->queued)
+	if (!c->queued) {
 		count(accept_queue_full);
+		want_io(); /* it may be full of what was accepted unseen */
+	}
 }
 
 /* A child becomes ESTABLISHED, in any context: it is its listener's until somebody accepts it. */
@@ -230,6 +251,7 @@ static __always_inline void settle_owner(struct sock *sk, struct connection *c, 
 		c->accepted = 1;
 	} else if (at_work && leave_queue(sk)) {
 		c->accepted = 1;
+		want_io();
 		tell_accept_of(sk, c, c->established_ns, bpf_ktime_get_boot_ns());
 	}
 }
@@ -237,8 +259,10 @@ static __always_inline void settle_owner(struct sock *sk, struct connection *c, 
 /* The socket is freed. If it had a process that nobody saw accept, then that was so all the same. */
 static __always_inline void settle_last(struct sock *sk, struct connection *c)
 {
-	if (!c->accepted && c->had_process && leave_queue(sk))
+	if (!c->accepted && c->had_process && leave_queue(sk)) {
+		want_io();
 		tell_accept_of(sk, c, c->established_ns, bpf_ktime_get_boot_ns());
+	}
 }
 
 /*
@@ -320,12 +344,10 @@ static __always_inline void accept_returned(long fd)
 	if (state == TCP_SYN_RECV) {
 		/* Fast open. It has no cookie yet; told when it is established, or over. */
 		acceptor.accepted_ns = now;
-		if (!bpf_map_update_elem(&acceptors, &key, &acceptor, BPF_ANY))
+		if (enter_acceptor(key, &acceptor))
 			return;
-		count(acceptors_full);
 	} else if (state != TCP_CLOSE && (state != TCP_ESTABLISHED || !taken_by_owner)) {
-		if (bpf_map_update_elem(&acceptors, &key, &acceptor, BPF_ANY))
-			count(acceptors_full);
+		enter_acceptor(key, &acceptor);
 	}
 	/* left meanwhile: another thread was at work with it, and it has been told */
 	if (waiting && !leave_queue(sk))

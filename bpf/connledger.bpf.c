@@ -178,8 +178,8 @@ int sys_exit_accept4(struct trace_event_raw_sys_exit *ctx)
 
 /*
  * trace_sock_send_length(struct sock *sk, int ret, int flags) and trace_sock_recv_length(…), since 6.3: a
- * process has written to a socket or read from it, by whatever call. With the lowest rung only: it tells
- * who accepted by other ways than accept(2).
+ * process has written to a socket or read from it, by whatever call. With the lowest rung only, and there on
+ * demand, see want_io(): it tells who accepted by other ways than accept(2).
  */
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(sock_send_length, struct sock *sk)
@@ -192,6 +192,17 @@ SEC("tp_btf/sock_recv_length")
 int BPF_PROG(sock_recv_length, struct sock *sk)
 {
 	used(sk);
+	return 0;
+}
+
+/*
+ * trace_io_uring_create(…), since 5.5: somebody makes a ring, by which it may accept. What the arguments are
+ * differs between versions; none is needed.
+ */
+SEC("tp_btf/io_uring_create")
+int io_uring_create(void *ctx)
+{
+	want_io();
 	return 0;
 }
 
@@ -262,6 +273,9 @@ int list_open(struct bpf_iter__task_file *ctx)
 	shared.self = bpf_get_current_pid_tgid() >> 32;
 	if (!task || !file)
 		return 0;
+	if (config.accept_rung == CL_ACCEPT_SYSCALL && !READ_ONCE(shared.want_io) &&
+	    is_of_ring(task, file))
+		want_io();
 	socket = bpf_sock_from_file(file);
 	if (socket && socket->sk && list_socket(socket->sk, task))
 		bpf_seq_write(ctx->meta->seq, "", 1);

@@ -28,6 +28,7 @@ static __always_inline struct cl_counters *cpu_counters(void)
 
 /* Atomic, because a program in a softirq can interrupt one in a process on the same CPU. */
 #define count(field) __sync_fetch_and_add(&cpu_counters()->field, 1)
+#define uncount(field) __sync_fetch_and_add(&cpu_counters()->field, -1)
 
 static __always_inline bool asked_for(enum cl_kind kind)
 {
@@ -83,6 +84,22 @@ static __always_inline void wake_consumer(void)
 	/* Who comes second wakes all the same: its carrier hid what the first one's wake-up was for. */
 	__sync_val_compare_and_swap(&shared.wake, request, CL_WAKE_NEVER);
 	bpf_ringbuf_discard(carrier, BPF_RB_FORCE_WAKEUP);
+}
+
+/*
+ * There is a reason to follow reads and writes: has user space attach the programs on them. It reads the word
+ * after its last look into the ring and before it sleeps. So either it sees the word, or the carrier is still in
+ * the ring and wakes it, also from a doze. This is no request's business: it takes none back.
+ */
+static __noinline void want_io(void)
+{
+	void *carrier;
+
+	if (READ_ONCE(shared.want_io) || __sync_val_compare_and_swap(&shared.want_io, 0, 1))
+		return;
+	carrier = bpf_ringbuf_reserve(&events, 8, 0);
+	if (carrier) /* without room, it is awake or waits for an output: it reads the word after that */
+		bpf_ringbuf_discard(carrier, BPF_RB_FORCE_WAKEUP);
 }
 
 static __always_inline void submit(void *record)

@@ -212,8 +212,21 @@ struct socket {
 	struct sock *sk;
 };
 
+struct qstr {
+	const unsigned char *name;
+};
+
+struct dentry {
+	struct qstr d_name;
+};
+
+struct path {
+	struct dentry *dentry;
+};
+
 struct file {
 	void *private_data;
+	struct path f_path;
 };
 
 struct fdtable {
@@ -270,6 +283,7 @@ struct task_struct {
 	struct files_struct *files;
 	struct css_set *cgroups;
 	__u32 self_exec_id;
+	void *io_uring; /* what it has to do with io_uring, if it has; with CONFIG_IO_URING only */
 };
 
 struct seq_file;

@@ -148,6 +148,23 @@ static __always_inline void tell_open(struct sock *sk, struct connection *c, __u
 		forget_passive(sk);
 }
 
+/* Whether a task or its open file has to do with io_uring, which accepts without a system call. */
+static __always_inline bool is_of_ring(const struct task_struct *task, const struct file *file)
+{
+	static const char ring[] = "[io_uring]";
+	char name[sizeof(ring)];
+
+	if (bpf_core_field_exists(task->io_uring) && task->io_uring)
+		return true;
+	if (bpf_probe_read_kernel(name, sizeof(name), file->f_path.dentry->d_name.name))
+		return false;
+	for (int i = 0; i < (int)sizeof(ring); i++) {
+		if (name[i] != ring[i])
+			return false;
+	}
+	return true;
+}
+
 /* A socket in a task's file table. Says whether it may have been told of. */
 static __always_inline bool list_socket(struct sock *sk, struct task_struct *task)
 {

@@ -254,10 +254,11 @@ struct cl_shared {
 	__u32 process_generation; /* an image announced under an older number is announced again */
 	__u32 listing;            /* 1: what was open at start is being listed */
 	__u32 self;               /* process id of the tracer; written by the kernel side */
-	__u8 pad[48];             /* alone on its cache line */
+	__u32 want_io; /* 1: reads and writes are to be followed; written by both sides */
+	__u8 pad[44];  /* alone on its cache line */
 };
 
-/* What one CPU counted. Only ever grows; only that CPU writes (atomically: programs can nest). */
+/* What one CPU counted. Only ever grows, but the last; only that CPU writes (atomically: programs can nest). */
 struct cl_counters {
 	/* by enum cl_kind; observed = records submitted + filtered + ring_full + nested + descriptor_gone */
 	__u64 observed[8]; /* asked for, and happened */
@@ -272,7 +273,8 @@ struct cl_counters {
 	__u64 process_ring_full; /* an image's description found no room; sent with its next event */
 	__u64 recovered;         /* transitions that only the second program saw */
 	__u64 told_full; /* the table of what was told was full: an open and an accept may be the same */
-	__u64 pad[1];
+	/* entered in the acceptors' table less deleted, modulo 2^64: only the sum of all CPUs means something */
+	__u64 acceptors_held;
 };
 
 /* A power of two: CPUs beyond it share slots, which the atomic increments allow. */

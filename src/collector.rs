@@ -121,6 +121,12 @@ impl Collector<'_> {
     /// Sleeps until there is something to do, and sees to the outlets.
     fn wait(&mut self, drained: Drained) -> anyhow::Result<()> {
         let timeout = self.prepare_sleep(drained);
+        // After the last look into the ring: see want_io() in bpf/emit.bpf.h.
+        if let Err(err) = self.probe.follow_io() {
+            complain(&format!(
+                "warning: accepts by io_uring are attributed to the listener's owner: {err:#}"
+            ));
+        }
         let woken = self.poller.wait(Some(timeout)).context("cannot wait for events")?;
         self.probe.shared().request_wake(Wake::AtWatermark);
         for wakeup in woken {
@@ -216,6 +222,7 @@ impl Collector<'_> {
     /// Reads the counters; what is missing gets its numbers here.
     fn account(&mut self) {
         let counters = self.probe.shared().counters();
+        self.probe.relieve(counters.acceptors_held);
         let intake = &mut *self.intake.borrow_mut();
         intake.batch.extend(intake.ledger.account(counters));
     }

@@ -131,6 +131,7 @@ impl Collector<'_> {
         };
         self.write_own(Body::Start(Box::new(start)));
         self.list_open()?;
+        self.probe.follow_io()?;
         privileges::drop_all()?;
         self.write_own(Body::Ready);
         self.say(|| "tracing; Ctrl-C stops".to_owned());

@@ -11,6 +11,7 @@ use anyhow::anyhow;
 use libbpf_rs::Link;
 use libbpf_rs::ProgramMut;
 use libbpf_rs::btf::Btf;
+use libbpf_rs::btf::types::Struct;
 use libbpf_rs::btf::types::Typedef;
 use libbpf_rs::skel::OpenSkel as _;
 use libbpf_rs::skel::SkelBuilder as _;
@@ -27,6 +28,7 @@ use super::skel::OpenConnledgerSkel;
 use super::skel::types::cl_accept_rung;
 use super::skel::types::cl_config;
 use crate::event::Kind;
+use crate::privileges;
 
 /// Wakes a dozing consumer when the ring is this full: far from losing, and rare enough to cost nothing.
 const WATERMARK_DIVISOR: u32 = 4;
@@ -41,10 +43,12 @@ const WAITING_AT_LEAST: u32 = 16_384;
 
 /// Which programs a run needs, on which rungs.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each program can be left out by itself")]
 struct Plan {
     connect: Option<ConnectRung>,
     accept: Option<AcceptRung>,
     io: bool,
+    rings: bool,
     retransmit: bool,
     reset: bool,
 }
@@ -72,16 +76,18 @@ pub(super) fn climb(
     let accepts = settings.ask_for(&[Kind::Accept, Kind::Close, Kind::Retransmit, Kind::Reset]);
     let mut reasons = Vec::new();
     for rung in AcceptRung::LADDER {
+        let io = accepts && rung.misses_some() && has_tracepoint("sock_recv_length");
         let mut plan = Plan {
             connect: connects.then_some(ConnectRung::Syscall),
             accept: accepts.then_some(rung),
-            io: accepts && rung.misses_some() && has_tracepoint("sock_recv_length"),
+            io,
+            rings: io && has_tracepoint("io_uring_create"),
             retransmit: settings.ask_for(&[Kind::Retransmit]),
             reset: settings.ask_for(&[Kind::Reset]),
         };
         let skel = load(settings, plan)?;
         // Ahead of all that keeps something about a socket outside of it: what goes must take it along.
-        let destroy = attach_trace(&skel.progs.tcp_destroy_sock, "tcp_destroy_sock")?;
+        let (destroy, attaches_later) = try_without_capabilities(&skel)?;
         // What sees a connection begin, ahead of what tells of calls that were not seen to begin one.
         let mut links = attach_traces(&skel, plan)?;
         match plan.accept.map(|rung| rung.attach(&skel.progs)).transpose() {
@@ -102,7 +108,11 @@ pub(super) fn climb(
                 plan.connect = None;
             }
         }
-        let links = Links { destroy: Some(destroy), others: links };
+        // On demand only if a demand would be noticed, and can be met once the capabilities are gone.
+        let mut links = Links { destroy: Some(destroy), others: links, awaits_io: plan.io };
+        if !attaches_later || (!plan.rings && has_io_uring()) {
+            links.attach_io(&skel)?;
+        }
         return Ok((skel, links, plan.hooks()));
     }
     Err(anyhow!("cannot learn who accepts connections: {}", reasons.join("; ")))
@@ -114,15 +124,42 @@ fn has_tracepoint(name: &str) -> bool {
         .is_ok_and(|btf| btf.type_by_name::<Typedef<'_>>(&format!("btf_trace_{name}")).is_some())
 }
 
+/// Whether this kernel was built with io_uring.
+fn has_io_uring() -> bool {
+    Btf::from_vmlinux().is_ok_and(|btf| btf.type_by_name::<Struct<'_>>("io_ring_ctx").is_some())
+}
+
+/// Attaches the first program, and says whether that needs no capability: so it is from Linux 5.19 on, unless a
+/// security module has other rules.
+fn try_without_capabilities(skel: &ConnledgerSkel<'_>) -> anyhow::Result<(Link, bool)> {
+    let attach = || attach_trace(&skel.progs.tcp_destroy_sock, "tcp_destroy_sock");
+    match privileges::without(attach)? {
+        Ok(link) => Ok((link, true)),
+        Err(_) => Ok((attach()?, false)),
+    }
+}
+
 /// What is attached.
 #[derive(Debug)]
 pub(super) struct Links {
     /// What looks for ends that were not seen: it must not outlive what sees them.
     destroy: Option<Link>,
     others: Vec<Link>,
+    /// The programs on reads and writes are loaded, and wait for a reason to be attached.
+    awaits_io: bool,
 }
 
 impl Links {
+    /// Attaches the programs on reads and writes, if they wait for that. It is not tried twice.
+    pub(super) fn attach_io(&mut self, skel: &ConnledgerSkel<'_>) -> anyhow::Result<()> {
+        if std::mem::take(&mut self.awaits_io) {
+            let send = attach_trace(&skel.progs.sock_send_length, "sock_send_length")?;
+            let recv = attach_trace(&skel.progs.sock_recv_length, "sock_recv_length")?;
+            self.others.extend([send, recv]);
+        }
+        Ok(())
+    }
+
     /// Detaches everything. For each link the kernel waits until nobody uses it any more: all at once, so
     /// that it need wait but once.
     pub(super) fn detach(&mut self) {
@@ -147,9 +184,8 @@ fn attach_traces(skel: &ConnledgerSkel<'_>, plan: Plan) -> anyhow::Result<Vec<Li
     links.push(attach_trace(&progs.inet_sock_set_state, "inet_sock_set_state")?);
     // After the first: it must run after it.
     links.push(attach_trace(&progs.inet_sock_set_state_missed, "inet_sock_set_state")?);
-    if plan.io {
-        links.push(attach_trace(&progs.sock_send_length, "sock_send_length")?);
-        links.push(attach_trace(&progs.sock_recv_length, "sock_recv_length")?);
+    if plan.rings {
+        links.push(attach_trace(&progs.io_uring_create, "io_uring_create")?);
     }
     if plan.retransmit {
         links.push(attach_trace(&progs.tcp_retransmit_skb, "tcp_retransmit_skb")?);
@@ -189,6 +225,7 @@ fn select(open: &mut OpenConnledgerSkel<'_>, plan: Plan) {
     ConnectRung::select(plan.connect, progs);
     progs.sock_send_length.set_autoload(plan.io);
     progs.sock_recv_length.set_autoload(plan.io);
+    progs.io_uring_create.set_autoload(plan.rings);
     progs.tcp_retransmit_skb.set_autoload(plan.retransmit);
     progs.tcp_retransmit_synack.set_autoload(plan.retransmit);
     progs.tcp_send_reset.set_autoload(plan.reset);

@@ -20,6 +20,7 @@ use std::os::fd::BorrowedFd;
 use anyhow::Context as _;
 use libbpf_rs::Iter;
 use libbpf_rs::Link;
+use libbpf_rs::MapCore as _;
 use libbpf_rs::RingBuffer;
 use libbpf_rs::RingBufferBuilder;
 use rustix::event::PollFd;
@@ -65,7 +66,8 @@ pub struct Hooks {
     /// Who accepts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accept: Option<&'static str>,
-    /// Who was the first to read or write what was accepted unseen; absent also if it cannot be had.
+    /// Who was the first to read or write what was accepted unseen, attached on demand; absent also if it cannot
+    /// be had.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub io: Option<&'static str>,
     /// Segments that are sent again.
@@ -160,6 +162,22 @@ impl<'cb> Probe<'cb> {
         // The program prints a byte a record: half a ring of them.
         let step = (self.ring_size as usize / 2 / LARGEST_OPEN).clamp(1, 4096);
         Ok(Listing { iter, _link: link, buffer: vec![0; step] })
+    }
+
+    /// Attaches the programs on reads and writes once there is a reason. They run at every read and write of the
+    /// host, and are needed only for accepts that are no system calls. Needs no capability any more.
+    ///
+    /// # Errors
+    /// If the kernel refuses. It is not tried again.
+    pub fn follow_io(&mut self) -> anyhow::Result<()> {
+        if self.shared.wants_io() { self.links.attach_io(&self.skel) } else { Ok(()) }
+    }
+
+    /// Follows reads and writes, too, if they are needed to relieve the table of acceptors: half of it is taken.
+    pub fn relieve(&self, acceptors: i64) {
+        if acceptors > i64::from(self.skel.maps.acceptors.max_entries() / 2) {
+            self.shared.want_io();
+        }
     }
 
     /// Hands at most `at_most` records to `on_record`, and says how many it handed over.

@@ -51,6 +51,8 @@ pub struct Counters {
     pub recovered: u64,
     /// Connections found open that an accept may tell of once more, because a table was full.
     pub told_full: u64,
+    /// Entries of the table of acceptors; a moment's reading may be below 0.
+    pub acceptors_held: i64,
 }
 
 /// A view of the kernel side's `.bss` while the object is loaded.
@@ -112,6 +114,22 @@ impl<'obj> Shared<'obj> {
         self.listing_word().store(0, Ordering::SeqCst);
     }
 
+    fn want_io_word(&self) -> &AtomicU32 {
+        // SAFETY: as above.
+        unsafe { AtomicU32::from_ptr((&raw const (*self.memory).shared.want_io).cast_mut()) }
+    }
+
+    /// There is a reason to follow reads and writes.
+    pub fn want_io(&self) {
+        self.want_io_word().store(1, Ordering::SeqCst);
+    }
+
+    /// Whether one of the two sides has found a reason to follow reads and writes.
+    #[must_use]
+    pub fn wants_io(&self) -> bool {
+        self.want_io_word().load(Ordering::SeqCst) != 0
+    }
+
     /// Images announced under an older number are announced again.
     pub fn set_process_generation(&self, generation: u32) {
         self.generation_word().store(generation, Ordering::Release);
@@ -149,6 +167,9 @@ impl<'obj> Shared<'obj> {
                 recovered,
                 told_full
             );
+            // SAFETY: as above.
+            let held = unsafe { load(&raw const (*from).acceptors_held) };
+            sum.acceptors_held = sum.acceptors_held.wrapping_add(held.cast_signed());
         }
         fence(Ordering::SeqCst);
         for cpu in 0..self.cpus {

@@ -84,6 +84,7 @@ fn two_threads_at_the_first_read_and_write() {
     let listener = TcpListener::bind(v4()).unwrap();
     let server = listener.local_addr().unwrap();
     let mut ring = IoUring::new(4).unwrap();
+    tracer.wait_until_it_follows_io();
     for _ in 0..CONNECTIONS {
         let mut client = TcpStream::connect(server).unwrap();
         client.write_all(b"?").unwrap();

@@ -75,13 +75,14 @@ fn run(ring: &mut IoUring, request: &Entry) -> i32 {
     result
 }
 
-/// Accepts one connection, and does something with it.
-pub fn serve(listener: &TcpListener, accepting: Accepting, doing: Doing) {
+/// Accepts one connection by a ring that the tracer had the time to notice, and does something with it.
+pub fn serve(listener: &TcpListener, accepting: Accepting, doing: Doing, tracer: &Tracer) {
     let mut builder = IoUring::builder();
     if let Accepting::Sqpoll = accepting {
         builder.setup_sqpoll(1000);
     }
     let mut ring = builder.build(8).unwrap();
+    tracer.wait_until_it_follows_io();
     ring.submitter().register_files_sparse(4).unwrap();
     let null = std::ptr::null_mut();
     let listener = Fd(listener.as_raw_fd());
@@ -139,7 +140,7 @@ fn accepted(accepting: Accepting, doing: Doing, wait: Duration) -> Option<(Value
     let address = listener.local_addr().unwrap();
     let child = forked(|| {
         thread::sleep(wait);
-        serve(&listener, accepting, doing);
+        serve(&listener, accepting, doing, &tracer);
     });
     let pid = child.pid();
     let mut stream = TcpStream::connect(address).unwrap();
@@ -335,6 +336,7 @@ fn many_connections_by_one_multishot_request() {
     let address = listener.local_addr().unwrap();
     let child = forked(|| {
         let mut ring = IoUring::new(64).unwrap();
+        tracer.wait_until_it_follows_io();
         let request = opcode::AcceptMulti::new(Fd(listener.as_raw_fd())).build();
         // SAFETY: the request points to nothing.
         unsafe { ring.submission().push(&request) }.unwrap();

@@ -70,25 +70,25 @@ const CONNECTING: [(&str, Connecting); 9] = [
 ];
 
 /// A way to accept, in a process that is not the listener's owner.
-type Serving = fn(&TcpListener);
+type Serving = fn(&TcpListener, &Tracer);
 
 const ACCEPTING: [(&str, Option<Serving>); 5] = [
-    ("`accept`, `accept4`", Some(|listener| drop(listener.accept().unwrap()))),
+    ("`accept`, `accept4`", Some(|listener, _| drop(listener.accept().unwrap()))),
     (
         "io_uring (plain, SQPOLL, multishot, direct), then a read or write",
-        Some(|listener| {
-            serve(listener, Accepting::Plain, Doing::Write);
-            serve(listener, Accepting::Sqpoll, Doing::Write);
-            serve(listener, Accepting::Direct, Doing::Send);
+        Some(|listener, tracer| {
+            serve(listener, Accepting::Plain, Doing::Write, tracer);
+            serve(listener, Accepting::Sqpoll, Doing::Write, tracer);
+            serve(listener, Accepting::Direct, Doing::Send, tracer);
             // The last one: it takes all that are left.
-            serve(listener, Accepting::Multishot, Doing::Write);
+            serve(listener, Accepting::Multishot, Doing::Write, tracer);
         }),
     ),
     (
         "io_uring, closed without either",
-        Some(|listener| serve(listener, Accepting::Plain, Doing::Nothing)),
+        Some(|listener, tracer| serve(listener, Accepting::Plain, Doing::Nothing, tracer)),
     ),
-    ("MPTCP, by `accept`", Some(|listener| drop(listener.accept().unwrap()))),
+    ("MPTCP, by `accept`", Some(|listener, _| drop(listener.accept().unwrap()))),
     ("nobody accepts", None),
 ];
 
@@ -154,7 +154,7 @@ fn accepting(table: &mut String) {
         socket.listen(16).unwrap();
         let listener = TcpListener::from(socket);
         let server = listener.local_addr().unwrap();
-        let child = serving.map(|serve| forked(|| serve(&listener)));
+        let child = serving.map(|serve| forked(|| serve(&listener, &tracer)));
         let pid = child.as_ref().map_or(0, crate::processes::Child::pid);
         let streams: Vec<_> = (0..connections(way))
             .map(|_| {

@@ -22,6 +22,7 @@ mod endings;
 mod endings_by_hand;
 mod fast_open;
 mod filters;
+mod following_io;
 mod given_up;
 mod hands;
 mod local_resets;

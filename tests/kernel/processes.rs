@@ -36,6 +36,12 @@ impl Child {
         assert_eq!(status, WaitStatus::Exited(self.pid, 0));
     }
 
+    /// Waits until it has ended, and says whether it did so by itself.
+    pub fn succeeds(self) -> bool {
+        let status = nix::sys::wait::waitpid(self.pid, None).expect("waitpid");
+        status == WaitStatus::Exited(self.pid, 0)
+    }
+
     /// Kills it.
     pub fn kill(self) {
         nix::sys::signal::kill(self.pid, Signal::SIGKILL).expect("kill");

@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::fs;
 use std::io::BufRead as _;
 use std::io::BufReader;
 use std::net::SocketAddr;
@@ -22,6 +23,8 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use serde_json::Value;
+
+use crate::pairs::wait_until;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -76,6 +79,19 @@ impl Tracer {
     /// Its process id.
     pub fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).expect("pid"))
+    }
+
+    /// Whether it follows reads and writes, as its links tell.
+    pub fn follows_io(&self) -> bool {
+        let infos = fs::read_dir(format!("/proc/{}/fdinfo", self.pid())).expect("fdinfo");
+        infos
+            .filter_map(|info| fs::read_to_string(info.expect("fdinfo").path()).ok())
+            .any(|info| info.lines().any(|line| line.ends_with("\tsock_recv_length")))
+    }
+
+    /// Waits until it does: a moment after it was given a reason.
+    pub fn wait_until_it_follows_io(&self) {
+        wait_until(|| self.follows_io(), "following of reads and writes");
     }
 
     /// Sends it a signal.
