@@ -12,6 +12,8 @@
 
 #[path = "../benches/host/contestant.rs"]
 mod contestant;
+#[path = "../benches/host/obstacles.rs"]
+mod obstacles;
 #[path = "../benches/host/pipeline.rs"]
 mod pipeline;
 #[path = "../benches/host/plot.rs"]
@@ -233,6 +235,8 @@ mod of_targets {
             lost: Some((1, 1_000_000)),
         };
         assert!(verdicts(&beyond).iter().all(|met| *met == Some(false)), "{:?}", judge(&beyond));
+        let hindered = |figures| judge(figures).iter().filter(|t| t.obstacle.is_some()).count();
+        assert_eq!((hindered(&limits), hindered(&beyond)), (0, 3), "told only where not met");
     }
 
     #[test]

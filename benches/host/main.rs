@@ -24,6 +24,7 @@ mod bpf;
 mod contestant;
 mod load;
 mod machine;
+mod obstacles;
 mod options;
 mod pipeline;
 mod plot;
@@ -74,6 +75,7 @@ fn bench() -> anyhow::Result<()> {
         section.measure(&options, &scene, &mut report).with_context(|| format!("{section}"))?;
         report.write(&scene)?;
     }
+    println!("{}", report.targets());
     progress(&format!("the report: {}", scene.report_path("report.md").display()));
     Ok(())
 }

@@ -85,6 +85,11 @@ impl Report {
         Ok(())
     }
 
+    /// The targets beside what was measured, as they stand in the report.
+    pub fn targets(&self) -> String {
+        tables::targets(self)
+    }
+
     /// What is judged.
     fn figures(&self) -> Figures {
         let own = self.host.as_ref().and_then(|host| host.tools.first());

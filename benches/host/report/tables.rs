@@ -66,7 +66,8 @@ fn head(report: &Report) -> String {
     text
 }
 
-fn targets(report: &Report) -> String {
+/// The targets beside what was measured; under those that were not met, why.
+pub fn targets(report: &Report) -> String {
     let rows = report.targets.iter().map(|target| {
         let measured = target.measured.clone().unwrap_or_else(|| "not measured".to_owned());
         let verdict = match target.met {
@@ -76,9 +77,16 @@ fn targets(report: &Report) -> String {
         };
         vec![target.what.to_owned(), target.wanted.to_owned(), measured, verdict.to_owned()]
     });
-    "## Targets\n\nWith the 95 % confidence interval of the median where there is one.\n\n"
-        .to_owned()
-        + &table(&["what", "target", "measured", ""], rows)
+    let mut text =
+        "## Targets\n\nWith the 95 % confidence interval of the median where there is one.\n\n"
+            .to_owned()
+            + &table(&["what", "target", "measured", ""], rows);
+    for target in &report.targets {
+        if let Some(obstacle) = target.obstacle {
+            let _ = write!(text, "\n**Not met: {}.** {obstacle}\n", target.what);
+        }
+    }
+    text
 }
 
 fn host(host: &Host) -> String {
