@@ -126,6 +126,22 @@ static __noinline void tell_accept_of(struct sock *sk, struct connection *c, __u
 	tell_accept(&conn, &c->owner, established_ns, c->verdict, now);
 }
 
+/* Whether it is in the queue, as far as the system calls tell. */
+static __always_inline bool awaits_accept(const struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+
+	return bpf_map_lookup_elem(&accept_queue, &key);
+}
+
+/* Takes it out of the queue: who succeeds tells the accept. */
+static __always_inline bool leave_queue(const struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+
+	return bpf_map_delete_elem(&accept_queue, &key) == 0;
+}
+
 /* Takes the acceptor over into the connection's state, if there is one that it does not know. */
 static __noinline bool adopt_acceptor(struct sock *sk, struct connection *c)
 {
@@ -142,27 +158,14 @@ static __noinline bool adopt_acceptor(struct sock *sk, struct connection *c)
 	c->accepted = 1;
 	accepted_ns = acceptor->accepted_ns;
 	delete_acceptor(key);
-	if (accepted_ns)
+	if (accepted_ns) {
+		/* fast open: it may have been established, and so queued, before it was entered here */
+		leave_queue(sk);
 		tell_accept_of(sk, c, c->established_ns, accepted_ns);
-	else
+	} else {
 		judge_socket(c, sk);
+	}
 	return true;
-}
-
-/* Whether it is in the queue, as far as the system calls tell. */
-static __always_inline bool awaits_accept(const struct sock *sk)
-{
-	__u64 key = (__u64)sk;
-
-	return bpf_map_lookup_elem(&accept_queue, &key);
-}
-
-/* Takes it out of the queue: who succeeds tells the accept. */
-static __always_inline bool leave_queue(const struct sock *sk)
-{
-	__u64 key = (__u64)sk;
-
-	return bpf_map_delete_elem(&accept_queue, &key) == 0;
 }
 
 static __always_inline void enter_queue(struct sock *sk, struct connection *c)
@@ -284,6 +287,8 @@ static __always_inline void used(struct sock *sk)
 		return;
 	c = bpf_sk_storage_get(&connections, sk, NULL, 0);
 	if (!c || c->accepted || c->opened_by != CL_SIDE_REMOTE || c->protocol == CL_MPTCP_SUBFLOW)
+		return;
+	if (adopt_acceptor(sk, c))
 		return;
 	if (!awaits_accept(sk) || !leave_queue(sk)) {
 		/* its accept was seen, or another thread is ahead of this one */

@@ -48,12 +48,15 @@ static __always_inline void tell_connect(const struct cl_conn *conn, const struc
 	submit(record);
 }
 
-/* The call of the current thread, if it is one on this socket. */
-static __always_inline struct connect_call *current_call(struct sock *sk)
+/*
+ * The call of the current thread, if it is one on this socket. MPTCP's first subflow has the application's struct
+ * socket, too, but is not what is called.
+ */
+static __always_inline struct connect_call *current_call(struct sock *sk, const struct connection *c)
 {
 	struct connect_call *call;
 
-	if (!asked_for(CL_CONNECT))
+	if (!asked_for(CL_CONNECT) || c->protocol == CL_MPTCP_SUBFLOW)
 		return NULL;
 	call = bpf_task_storage_get(&connect_calls, bpf_get_current_task_btf(), NULL, 0);
 	return call && call->socket && call->socket == (__u64)sk->sk_socket ? call : NULL;
@@ -63,7 +66,7 @@ static __always_inline struct connect_call *current_call(struct sock *sk)
 static __always_inline void connect_begun(struct sock *sk, struct connection *c, __u64 now)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct connect_call *call = current_call(sk);
+	struct connect_call *call = current_call(sk, c);
 
 	/* a socket may connect again after it was disconnected (AF_UNSPEC) */
 	if (c->opened_by != CL_SIDE_UNKNOWN)
@@ -88,7 +91,7 @@ static __always_inline void connect_begun(struct sock *sk, struct connection *c,
 static __always_inline bool leave_to_call(struct sock *sk, const struct connection *c,
 					  const struct cl_conn *conn)
 {
-	struct connect_call *call = current_call(sk);
+	struct connect_call *call = current_call(sk, c);
 
 	if (!call || !call->begun)
 		return false;
@@ -177,7 +180,7 @@ static __always_inline void connect_ended(struct sock *sk, struct connection *c,
 		if (leave_to_call(sk, c, &conn))
 			return;
 		/* from a call that is not seen: without a port it did not get one */
-		if (!conn.local_port && c->protocol == CL_TCP)
+		if (!conn.local_port && c->protocol != CL_MPTCP)
 			error = EADDRNOTAVAIL;
 	}
 	tell_connect(&conn, &c->owner, c->begun_ns, error, established, c->verdict, now);

@@ -28,11 +28,11 @@ use rustix::fs::FileType;
 const MOST: usize = 256;
 
 /// A shell that builds a pipeline forks the readers after us, and has the pipes itself until then: a look
-/// is believed if another one, so much later, finds the same, and our parent is not among them.
+/// is believed if another one, so much later, finds the same, and who started us is not among them.
 const SETTLING: Duration = Duration::from_millis(50);
 
-/// After so many looks the last one is believed: somebody starts and ends readers all the time, or it is our
-/// parent who reads.
+/// After so many looks the last one is believed: somebody starts and ends readers all the time, or it is
+/// who started us who reads.
 const MOST_LOOKS: u32 = 10;
 
 /// PID 1 holds the listening end of sockets that other processes serve: the journal's, for one.
@@ -66,6 +66,7 @@ fn is_initial_pid_namespace() -> bool {
 }
 
 fn find_behind(output: impl AsFd) -> Consumers {
+    let ancestors = ancestors();
     let mut found = look(&output);
     for _ in 1..MOST_LOOKS {
         if found.pids.is_empty() {
@@ -73,11 +74,28 @@ fn find_behind(output: impl AsFd) -> Consumers {
         }
         thread::sleep(SETTLING);
         let before = mem::replace(&mut found, look(&output));
-        if before.pids == found.pids && !found.pids.contains(&parent_id()) {
+        let builds_still = found.pids.iter().any(|pid| ancestors.contains(pid));
+        if before.pids == found.pids && !builds_still {
             break;
         }
     }
     found
+}
+
+/// Who has started us, and who them, up to init: with sudo the shell is further away than our parent.
+fn ancestors() -> Vec<u32> {
+    let mut ancestors = Vec::new();
+    let mut pid = parent_id();
+    while pid > INIT && ancestors.len() < MOST {
+        ancestors.push(pid);
+        pid = parent_of(pid).unwrap_or(INIT);
+    }
+    ancestors
+}
+
+fn parent_of(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
 }
 
 fn look(output: impl AsFd) -> Consumers {

@@ -17,7 +17,7 @@ use crate::event::ImageKey;
 /// The number of the generation that the table starts with; 0 means never announced.
 pub const FIRST_GENERATION: u32 = 1;
 
-/// Images in one generation: 2 × 16,384 × about 110 bytes are 3.5 MiB. With more processes than this that call in
+/// Images in one generation: 2 × 16,384 × about 130 bytes are 4 MiB. With more processes than this that call in
 /// turns, each of them is announced again with nearly every call.
 const GENERATION_SIZE: usize = 16_384;
 

@@ -28,5 +28,5 @@ states in a hash (0.2 less in this program, 0.25 more in the others); the second
 
 /// Of the memory.
 pub const MEMORY: &str = "\
-What grows is the table of process descriptions: about 200 bytes for each new process, of which it keeps 32,768 at the \
+What grows is the table of process descriptions: about 130 bytes for each new process, of which it keeps 32,768 at the \
 most (4 MiB).";

@@ -28,6 +28,7 @@ use super::skel::OpenConnledgerSkel;
 use super::skel::types::cl_accept_rung;
 use super::skel::types::cl_config;
 use crate::event::Kind;
+use crate::host;
 use crate::privileges;
 
 /// Wakes a dozing consumer when the ring is this full: far from losing, and rare enough to cost nothing.
@@ -166,7 +167,8 @@ impl Links {
         drop(self.destroy.take());
         thread::scope(|scope| {
             for link in self.others.drain(..) {
-                scope.spawn(move || drop(link));
+                // Where there is no thread to be had, the link goes with the closure, here.
+                let _ = thread::Builder::new().spawn_scoped(scope, move || drop(link));
             }
         });
     }
@@ -238,8 +240,7 @@ fn configure(
     plan: Plan,
 ) -> anyhow::Result<()> {
     open.maps.events.set_max_entries(settings.ring_size)?;
-    let cpus = u32::try_from(libbpf_rs::num_possible_cpus()?)?;
-    let waiting = cpus.saturating_mul(WAITING_PER_CPU).max(WAITING_AT_LEAST);
+    let waiting = host::online_cpus().saturating_mul(WAITING_PER_CPU).max(WAITING_AT_LEAST);
     open.maps.accept_queue.set_max_entries(waiting)?;
     open.maps.acceptors.set_max_entries(waiting)?;
     open.maps.told.set_max_entries(open_sockets().saturating_add(MORE_TOLD))?;

@@ -233,7 +233,7 @@ fn for_an_accept_that_was_not_seen() {
 #[test]
 fn for_a_table_that_fills() {
     // As large as src/probe/load.rs makes it.
-    let half = (libbpf_rs::num_possible_cpus().unwrap() * 1024).max(16_384) / 2;
+    let half = (connledger::host::online_cpus() as usize * 1024).max(16_384) / 2;
     let Some(namespace) = alone() else { return };
     let tracer = Tracer::start(&["-e", "accept", "--ring-size", "32MiB"]);
     let listener = TcpListener::bind(v4()).unwrap();

@@ -2,8 +2,10 @@
 
 use std::io::Read as _;
 use std::io::Write as _;
+use std::net::Ipv4Addr;
 use std::net::Shutdown;
 use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::thread;
 
 use nix::errno::Errno;
@@ -32,6 +34,7 @@ use crate::namespace::v4;
 use crate::namespace::v6;
 use crate::scene::Scene;
 use crate::scene::Told;
+use crate::scene::assert_failed;
 use crate::scene::assert_local;
 use crate::scene::assert_remote;
 use crate::tracer::is_end;
@@ -235,6 +238,31 @@ fn no_route_with_mptcp() {
     assert_eq!(connect["protocol"], "mptcp");
     assert_remote(connect, remote);
     assert_caller(connect);
+}
+
+/// The connection and its first subflow fail in one call, and neither keeps an error: each is told all the same.
+#[test]
+fn no_free_port_with_mptcp() {
+    let prepare = || sysctl("net.ipv4.ip_local_port_range", "40000 40001");
+    let Some(scene) = Scene::with(&["--mptcp-subflows"], prepare) else { return };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 50_000)).unwrap();
+    let server = listener.local_addr().unwrap();
+    let streams = [tcp_for(server), tcp_for(server)];
+    for stream in &streams {
+        assert_eq!(connect(stream, server), Ok(()));
+    }
+    assert_eq!(connect(mptcp_for(server), server), Err(Errno::EADDRNOTAVAIL));
+    drop((streams, listener));
+    scene.wait_for_closes(4);
+    let told = scene.end();
+    told.assert_counts(4, 0, 4);
+    let connects = told.events_of("connect");
+    for connect in &connects[2..] {
+        assert_failed(connect, "failed", Errno::EADDRNOTAVAIL);
+        assert_remote(connect, server);
+    }
+    let subflows = connects[2..].iter().filter(|connect| connect["mptcp_subflow"] == true);
+    assert_eq!(subflows.count(), 1);
 }
 
 #[test]
