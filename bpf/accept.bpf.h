@@ -290,7 +290,7 @@ static __always_inline void used(struct sock *sk)
 		return;
 	if (adopt_acceptor(sk, c))
 		return;
-	if (!awaits_accept(sk) || !leave_queue(sk)) {
+	if (!leave_queue(sk)) {
 		/* its accept was seen, or another thread is ahead of this one */
 		settle_owner(sk, c, false);
 		return;

@@ -75,14 +75,15 @@ pub(super) fn climb(
     let connects = settings.ask_for(&[Kind::Connect]);
     // Whose a connection is that ends or was retransmitted, an accept has told.
     let accepts = settings.ask_for(&[Kind::Accept, Kind::Close, Kind::Retransmit, Kind::Reset]);
+    let kernel = KernelTypes::read();
     let mut reasons = Vec::new();
     for rung in AcceptRung::LADDER {
-        let io = accepts && rung.misses_some() && has_tracepoint("sock_recv_length");
+        let io = accepts && rung.misses_some() && kernel.have_tracepoint("sock_recv_length");
         let mut plan = Plan {
             connect: connects.then_some(ConnectRung::Syscall),
             accept: accepts.then_some(rung),
             io,
-            rings: io && has_tracepoint("io_uring_create"),
+            rings: io && kernel.have_tracepoint("io_uring_create"),
             retransmit: settings.ask_for(&[Kind::Retransmit]),
             reset: settings.ask_for(&[Kind::Reset]),
         };
@@ -111,7 +112,7 @@ pub(super) fn climb(
         }
         // On demand only if a demand would be noticed, and can be met once the capabilities are gone.
         let mut links = Links { destroy: Some(destroy), others: links, awaits_io: plan.io };
-        if !attaches_later || (!plan.rings && has_io_uring()) {
+        if !attaches_later || (!plan.rings && kernel.have_io_uring()) {
             links.attach_io(&skel)?;
         }
         return Ok((skel, links, plan.hooks()));
@@ -119,15 +120,26 @@ pub(super) fn climb(
     Err(anyhow!("cannot learn who accepts connections: {}", reasons.join("; ")))
 }
 
-/// Whether this kernel has a tracepoint, as its type information tells.
-fn has_tracepoint(name: &str) -> bool {
-    Btf::from_vmlinux()
-        .is_ok_and(|btf| btf.type_by_name::<Typedef<'_>>(&format!("btf_trace_{name}")).is_some())
-}
+/// What this kernel's type information tells of it. Read once: it is some megabytes.
+struct KernelTypes(Option<Btf<'static>>);
 
-/// Whether this kernel was built with io_uring.
-fn has_io_uring() -> bool {
-    Btf::from_vmlinux().is_ok_and(|btf| btf.type_by_name::<Struct<'_>>("io_ring_ctx").is_some())
+impl KernelTypes {
+    fn read() -> Self {
+        Self(Btf::from_vmlinux().ok())
+    }
+
+    /// Whether this kernel has a tracepoint.
+    fn have_tracepoint(&self, name: &str) -> bool {
+        let name = format!("btf_trace_{name}");
+        self.0.as_ref().is_some_and(|types| types.type_by_name::<Typedef<'_>>(&name).is_some())
+    }
+
+    /// Whether this kernel was built with io_uring.
+    fn have_io_uring(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|types| types.type_by_name::<Struct<'_>>("io_ring_ctx").is_some())
+    }
 }
 
 /// Attaches the first program, and says whether that needs no capability: so it is from Linux 5.19 on, unless a
