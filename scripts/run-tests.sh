@@ -44,11 +44,15 @@ one=$(
 		}
 		for attempt in 1 2; do
 			before=$(hidden)
-			if $as_root "$binary" --exact "$1" >"$logs/$1" 2>&1; then
+			status=0
+			$as_root "$binary" --exact "$1" >"$logs/$1" 2>&1 || status=$?
+			if [ "$status" -eq 0 ]; then
 				echo "test $1 ... ok"
 				rm "$logs/$1"
 				exit
 			fi
+			# One that was killed says nothing itself.
+			echo "exit status $status" >>"$logs/$1"
 			sleep 0.2 # the witness looks every now and then
 			count=$(($(hidden) - before))
 			if [ "$attempt" -eq 1 ] && [ "$count" -gt 0 ]; then
