@@ -18,6 +18,7 @@ use crate::event::errno;
 use crate::ledger::Body;
 use crate::ledger::Entry;
 use crate::ledger::Figures;
+use crate::ledger::OutputFigures;
 
 const TITLES: [&str; 9] =
     ["EVENT", "PID", "COMM", "IP", "LADDR", "LPORT", "RADDR", "RPORT", "RESULT"];
@@ -102,6 +103,15 @@ fn figures_line(out: &mut Vec<u8>, what: &str, figures: &Figures) {
         figures.in_flight.map_or_else(String::new, |count| format!(" + in flight {count}")),
     );
     out.extend_from_slice(line.as_bytes());
+    // Of the outputs, those that have not all that the others may have.
+    for output in figures.outputs.iter().filter(|output| output.lost != *lost || output.closed) {
+        let OutputFigures { output, written, lost, in_flight, closed, .. } = output;
+        let closed = if *closed { ", closed" } else { "" };
+        let line = format!(
+            "#   {output}: written {written} + lost {lost} + in flight {in_flight}{closed}\n"
+        );
+        out.extend_from_slice(line.as_bytes());
+    }
 }
 
 fn write_cell(cell: &mut Vec<u8>, column: usize, event: &Event) {
