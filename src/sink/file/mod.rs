@@ -6,6 +6,8 @@
 
 mod opening;
 mod rotation;
+#[cfg(test)]
+mod tests;
 
 use std::fs::DirBuilder;
 use std::io;
