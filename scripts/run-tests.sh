@@ -54,14 +54,16 @@ one=$(
 		}
 		for attempt in 1 2 3 4 5; do
 			before=$(hidden)
-			if $as_root "$binary" --exact "$1" >>"$logs/$1" 2>&1; then
+			status=0
+			$as_root "$binary" --exact "$1" >>"$logs/$1" 2>&1 || status=$?
+			if [ "$status" -eq 0 ]; then
 				echo "test $1 ... ok"
 				rm "$logs/$1"
 				exit
 			fi
 			look_again "$1"
 			count=$(($(hidden) - before))
-			echo "attempt $attempt: this kernel hid $count changes of state meanwhile" >>"$logs/$1"
+			echo "attempt $attempt: exit status $status; this kernel hid $count changes of state meanwhile" >>"$logs/$1"
 			if [ "$count" -eq 0 ] || [ "$attempt" -eq 5 ]; then
 				break
 			fi
