@@ -52,7 +52,7 @@ one=$(
 				[ ! "$CONNLEDGER_HIDDEN" -nt "$logs/.failed-$1" ] || return 0
 			done
 		}
-		for attempt in 1 2 3 4 5; do
+		for attempt in 1 2 3; do
 			before=$(hidden)
 			status=0
 			$as_root "$binary" --exact "$1" >>"$logs/$1" 2>&1 || status=$?
@@ -64,7 +64,7 @@ one=$(
 			look_again "$1"
 			count=$(($(hidden) - before))
 			echo "attempt $attempt: exit status $status; this kernel hid $count changes of state meanwhile" >>"$logs/$1"
-			if [ "$count" -eq 0 ] || [ "$attempt" -eq 5 ]; then
+			if [ "$count" -eq 0 ] || [ "$attempt" -eq 3 ]; then
 				break
 			fi
 			echo "test $1 ... once more: this kernel hid $count changes of state from all BPF programs"
