@@ -4,6 +4,8 @@
 //! [`Destination`](crate::config::Destination), one arm in [`open`], one test.
 
 mod stdout;
+mod unix;
+mod unix_datagram;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -62,12 +64,13 @@ pub enum Written {
 ///
 /// # Errors
 /// If it cannot be written to.
-pub fn open(destination: &Destination, _control: &Control) -> io::Result<Box<dyn Sink>> {
+pub fn open(destination: &Destination, control: &Control) -> io::Result<Box<dyn Sink>> {
     match destination {
         Destination::Stdout => Ok(Box::new(stdout::Stdout::open()?)),
-        Destination::File(_)
-        | Destination::Unix(_)
-        | Destination::UnixDatagram(_)
-        | Destination::Journald => Err(io::ErrorKind::Unsupported.into()),
+        Destination::Unix(socket) => Ok(Box::new(unix::Unix::open(socket, control)?)),
+        Destination::UnixDatagram(socket) => {
+            Ok(Box::new(unix_datagram::UnixDatagram::open(socket, control)?))
+        }
+        Destination::File(_) | Destination::Journald => Err(io::ErrorKind::Unsupported.into()),
     }
 }
