@@ -85,3 +85,36 @@ fn nothing_is_left_in_a_file_that_was_removed() {
     assert_eq!(times.len(), written, "lines are missing");
     assert_eq!(control.tally().resent(), resent);
 }
+
+/// As logrotate does it (`create`), which calls a file that it finds there a mistake, and moves it away.
+#[test]
+fn a_renamed_file_is_left_to_whoever_renames_it() {
+    const RENAMES: usize = 10;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("log");
+    let control = Control::new("a file that is renamed".to_owned(), true);
+    let mut sink = LogFile::open(&FileOutput::new(path.clone()), &control).expect("a file");
+    let enough = AtomicBool::new(false);
+    let made = thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut buffer = FrameBuffer::default();
+            buffer.push(None, |out| out.extend_from_slice(b"line\n"));
+            while !enough.load(Ordering::Relaxed) {
+                assert_eq!(sink.write(buffer.frames()).expect("written"), Written::All);
+            }
+        });
+        let mut made = 0;
+        for number in 0..RENAMES {
+            while fs::metadata(&path).map_or(0, |metadata| metadata.len()) == 0 {
+                thread::yield_now();
+            }
+            fs::rename(&path, folder.path().join(number.to_string())).expect("renamed");
+            thread::sleep(HANDOVER / 10);
+            made += usize::from(File::create_new(&path).is_ok());
+        }
+        enough.store(true, Ordering::Relaxed);
+        made
+    });
+    // Not always: this thread may have lost its CPU for longer than the sink waits.
+    assert!(made > RENAMES / 2, "{made} of {RENAMES} were left to us");
+}
