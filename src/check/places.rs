@@ -24,7 +24,7 @@ pub fn doubts(destination: &Destination) -> Vec<String> {
         Destination::Stdout => rustix::fs::fstat(rustix::stdio::stdout())
             .err()
             .map(|err| format!("stdout: {}", io::Error::from(err))),
-        Destination::File(file) => return file_doubts(file),
+        Destination::File(FileOutput { path, .. }) => return file_doubts(path),
         Destination::Unix(SocketOutput { path, .. })
         | Destination::UnixDatagram(SocketOutput { path, .. }) => socket_doubt(path),
         Destination::Journald => socket_doubt(Path::new(JOURNAL)),
@@ -32,21 +32,17 @@ pub fn doubts(destination: &Destination) -> Vec<String> {
     doubt.into_iter().collect()
 }
 
-fn file_doubts(file: &FileOutput) -> Vec<String> {
-    let found = look(&file.path);
-    let itself = match &found {
-        Err(doubt) => Some(doubt.clone()),
+fn file_doubts(path: &Path) -> Vec<String> {
+    let itself = match look(path) {
+        Err(doubt) => Some(doubt),
         Ok(Some(found)) if !found.is_file() => {
-            Some(format!("{} is no regular file", file.path.display()))
+            Some(format!("{} is no regular file", path.display()))
         }
-        Ok(Some(_)) => refused(&file.path, Access::WRITE_OK),
+        Ok(Some(_)) => refused(path, Access::WRITE_OK),
         Ok(None) => None,
     };
-    // Where the file is made, and where it is renamed.
-    let makes_files =
-        matches!(found, Ok(None)) || file.rotate.is_some() || file.rotate_every.is_some();
-    let directory = makes_files.then(|| directory_doubt(&file.path)).flatten();
-    itself.into_iter().chain(directory).collect()
+    // There it is made, also again, and renamed.
+    itself.into_iter().chain(directory_doubt(path)).collect()
 }
 
 fn directory_doubt(file: &Path) -> Option<String> {
@@ -84,7 +80,10 @@ fn look(path: &Path) -> Result<Option<Metadata>, String> {
 /// Whether this process may not, by its effective ids and capabilities.
 fn refused(path: &Path, access: Access) -> Option<String> {
     let allowed = rustix::fs::accessat(CWD, path, access, AtFlags::EACCESS);
-    allowed.err().map(|err| format!("{}: {}", path.display(), io::Error::from(err)))
+    allowed.err().map(|err| {
+        let err = io::Error::from(err);
+        format!("{}, for a process without capabilities: {err}", path.display())
+    })
 }
 
 fn cannot(path: &Path, err: &io::Error) -> String {

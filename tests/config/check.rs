@@ -107,17 +107,20 @@ fn outputs_that_could_not_be_opened_are_doubted() {
     let said = [format!("{} is no regular file", path("link"))];
     assert_eq!(doubts(&format!("file:{}", path("link"))), said);
     fs::write(at("file"), "").unwrap();
-    let said = [format!("{}: Not a directory (os error 20)", path("file/below"))];
+    let said = [
+        format!("{}: Not a directory (os error 20)", path("file/below")),
+        format!("{} is no directory", path("file")),
+    ];
     assert_eq!(doubts(&format!("file:{}", path("file/below"))), said);
 
     // Read-only for its owner, who can be root: outputs are written without any capability.
     mode(&at("file"), "444");
     let said = doubts(&format!("file:{}", path("file")));
-    assert_eq!(said, [format!("{}: Permission denied (os error 13)", path("file"))]);
+    assert_eq!(said, [no_permission(&at("file"))]);
     mode(&at("file"), "644");
     mode(&at("directory"), "555");
     let said = doubts(&format!("file:{}", path("directory/new")));
-    assert_eq!(said, [format!("{}: Permission denied (os error 13)", path("directory"))]);
+    assert_eq!(said, [no_permission(&at("directory"))]);
 
     let _listener = UnixListener::bind(at("socket")).unwrap();
     assert_eq!(doubts(&format!("unix:{}", path("socket"))), none);
@@ -132,16 +135,21 @@ fn outputs_that_could_not_be_opened_are_doubted() {
 }
 
 #[test]
-fn a_file_in_a_directory_that_cannot_be_rotated_is_doubted() {
+fn a_file_that_could_not_be_made_again_is_doubted() {
     let place = Written::new("");
     let directory = place.directory().join("logs");
     fs::create_dir(&directory).unwrap();
     let log = directory.join("log");
     fs::write(&log, "").unwrap();
-    mode(&directory, "555");
     assert_eq!(doubts(&format!("file:{}", log.display())).len(), 0);
+    mode(&directory, "555");
     let said = doubts(&format!("file:{},rotate=1MiB", log.display()));
-    assert_eq!(said, [format!("{}: Permission denied (os error 13)", directory.display())]);
+    assert_eq!(said, [no_permission(&directory)]);
+}
+
+fn no_permission(path: &Path) -> String {
+    let path = path.display();
+    format!("{path}, for a process without capabilities: Permission denied (os error 13)")
 }
 
 /// The hooks of the report.
