@@ -64,6 +64,12 @@ impl Report {
         self.line("flush interval", &show_duration(config.flush_interval));
         let heartbeat = config.heartbeat.map_or_else(|| "never".to_owned(), show_duration);
         self.line("heartbeat", &heartbeat);
+        if config.quiet {
+            self.line("messages", "warnings and errors");
+        }
+        if config.verbose {
+            self.line("messages", "all, and what libbpf does");
+        }
     }
 
     fn filters(&mut self, filters: &Filters) {

@@ -32,7 +32,7 @@ fn it_says_what_is_asked_for() {
     );
     let log = written.directory().join("x.ndjson");
     let output = format!("file:{},rotate=100MiB,rotate-every=1d,on-full=drop", log.display());
-    let said = reported(&written.path(), &["-4", "--exclude-self", "-d", "2h"]);
+    let said = reported(&written.path(), &["-4", "--exclude-self", "-d", "2h", "-v"]);
     for line in [
         &format!("configuration   {}", written.path().display()),
         "events          connect, close",
@@ -42,6 +42,7 @@ fn it_says_what_is_asked_for() {
         "  not told      the processes that read the output",
         "stops after     2h",
         "heartbeat       1m",
+        "messages        all, and what libbpf does",
         "output 1        unix:/run/nobody/x.sock",
         "  queue         16384 records; when it is full: drop",
         "  send buffer   64KiB",

@@ -1,6 +1,7 @@
 //! What a file can say, and how a mistake is named.
 
 use std::fs;
+use std::net::Ipv4Addr;
 
 use connledger::config::Destination;
 use connledger::config::OnFull;
@@ -137,6 +138,17 @@ fn a_mistake_is_named_with_its_line() {
         let place = format!("connledger: {}:{line}: ", written.path().display());
         assert!(said.starts_with(&place) && said.contains(named), "{text:?}: {said}");
     }
+}
+
+#[test]
+fn long_lists_are_fine() {
+    let net = |number: u32| format!("\"{}/32\"", Ipv4Addr::from_bits(0x0a00_0000 + number));
+    let nets: Vec<String> = (0..10_000).map(net).collect();
+    let with = config_of(&format!("remote-net = [\n{}\n]", nets.join(",\n"))).unwrap();
+    assert_eq!(with.filters.remote_nets.include.len(), 10_000);
+    let written = Written::new(&format!("local-net = [\n{},\n'10.0.0'\n]", nets.join(",\n")));
+    let said = refused(&written.path());
+    assert!(said.contains(":10002: local-net=10.0.0: '10.0.0' is no network"), "{said}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use proptest::prelude::BoxedStrategy;
 use proptest::prelude::Just;
 use proptest::prelude::Strategy;
 use proptest::prelude::any;
+use proptest::prop_assert;
 use proptest::prop_assert_eq;
 use proptest::prop_oneof;
 use proptest::proptest;
@@ -18,6 +19,7 @@ use proptest::sample::subsequence;
 
 use super::Written;
 use super::config;
+use super::config_of;
 use super::keys;
 
 /// An option, with the texts that its occurrences have on the command line; a flag has none.
@@ -248,6 +250,41 @@ fn left_open(asked: &[Asked], first: &[Asked]) -> Vec<Asked> {
     asked.iter().filter(|asked| !named(asked.key) && !excluded(asked.key)).cloned().collect()
 }
 
+/// Pieces of TOML in any order, and what is none.
+fn any_text() -> impl Strategy<Value = String> {
+    let piece = select(&[
+        "pid",
+        "output",
+        "quiet",
+        "to",
+        "=",
+        " = ",
+        "\n",
+        ".",
+        ",",
+        "[",
+        "]",
+        "[[",
+        "]]",
+        "{",
+        "}",
+        "\"",
+        "\"\"\"",
+        "'",
+        "#",
+        "1",
+        "-1e9",
+        "0x",
+        "true",
+        "stdout",
+        "1979-05-27",
+        "\u{fc}",
+        "\0",
+        "\\u",
+    ]);
+    prop_oneof![any::<String>(), vec(piece, 0..20).prop_map(|pieces| pieces.concat())]
+}
+
 proptest! {
     #[test]
     fn a_file_asks_for_the_same_as_a_command_line(asked in any_options()) {
@@ -256,6 +293,14 @@ proptest! {
         let command_line = config(arguments(&asked));
         // What one refuses, the other one refuses, too; each has its own words for where.
         prop_assert_eq!(file.as_ref().ok(), command_line.as_ref().ok(), "{:?}\n{:?}", file, command_line);
+    }
+
+    #[test]
+    fn any_text_is_a_configuration_or_an_error(text in any_text()) {
+        let said = config_of(&text);
+        if let Err(said) = said {
+            prop_assert!(said.contains("connledger.toml:"), "{}", said);
+        }
     }
 
     #[test]

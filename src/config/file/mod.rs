@@ -134,8 +134,8 @@ fn setting(
     } else {
         values::texts(value, takes(arg)).map_err(|(at, why)| (at, format!("{key}: {why}")))?
     };
-    for text in &texts {
-        check(key, arg, &text.text, options).map_err(|why| (text.at, why))?;
+    if takes(arg) != Takes::Flag {
+        check(key, &texts, options)?;
     }
     Ok(Setting { id: arg.get_id().to_string(), at, texts })
 }
@@ -173,19 +173,25 @@ fn outputs(value: &Spanned<DeValue<'_>>) -> Result<Vec<Text>, Fault> {
     Ok(texts)
 }
 
-/// Reads a value as the command line would.
-fn check(key: &str, arg: &Arg, text: &str, options: &Command) -> Result<(), String> {
-    if takes(arg) == Takes::Flag {
+/// Reads values as the command line would.
+fn check(key: &str, texts: &[Text], options: &Command) -> Result<(), Fault> {
+    let argument = |text: &Text| format!("--{key}={}", text.text);
+    // All at once: there may be thousands of networks.
+    if parse(options, texts.iter().map(argument)).is_ok() {
         return Ok(());
     }
-    match parse(options, format!("--{key}={text}")) {
-        Ok(()) => Ok(()),
-        Err(err) => Err(format!("{key}={text}: {}", reason(&err))),
+    for text in texts {
+        parse(options, [argument(text)])
+            .map_err(|err| (text.at, format!("{key}={}: {}", text.text, reason(&err))))?;
     }
+    Ok(())
 }
 
-fn parse(options: &Command, argument: String) -> Result<(), clap::Error> {
-    options.clone().no_binary_name(true).try_get_matches_from([argument]).map(|_| ())
+fn parse(
+    options: &Command,
+    arguments: impl IntoIterator<Item = String>,
+) -> Result<(), clap::Error> {
+    options.clone().no_binary_name(true).try_get_matches_from(arguments).map(|_| ())
 }
 
 /// Why, without the frame that clap puts around it for the command line.
@@ -201,7 +207,7 @@ fn reason(err: &clap::Error) -> String {
 
 fn unknown(key: &str, options: &Command) -> String {
     // What the command line suggests for an option that is spelt wrong.
-    let suggested = parse(options, format!("--{key}")).err().and_then(|err| {
+    let suggested = parse(options, [format!("--{key}")]).err().and_then(|err| {
         match err.get(ContextKind::SuggestedArg) {
             Some(ContextValue::String(option)) => Some(option.trim_start_matches('-').to_owned()),
             _ => None,
