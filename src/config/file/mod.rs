@@ -39,6 +39,7 @@ pub struct ConfigFile {
 pub struct Setting {
     /// The option's name in clap.
     id: String,
+    key: String,
     /// Where the key stands, in bytes of the file.
     at: usize,
     /// At least one.
@@ -102,8 +103,7 @@ fn settings(text: &str, options: &Command) -> Result<Vec<Setting>, Fault> {
         let at = key.span().start;
         let setting = setting(key.get_ref(), at, value, options)?;
         if let Some(other) = settings.iter().find(|other| conflict(options, other, &setting)) {
-            let (key, other) = (&setting.id, &other.id);
-            return Err((at, format!("{key}: it cannot be used with {other}")));
+            return Err((at, format!("{}: it cannot be used with {}", setting.key, other.key)));
         }
         settings.push(setting);
     }
@@ -137,7 +137,7 @@ fn setting(
     if takes(arg) != Takes::Flag {
         check(key, &texts, options)?;
     }
-    Ok(Setting { id: arg.get_id().to_string(), at, texts })
+    Ok(Setting { id: arg.get_id().to_string(), key: key.to_owned(), at, texts })
 }
 
 fn takes(arg: &Arg) -> Takes {
