@@ -1,9 +1,19 @@
 //! The command line goes before the file.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use super::CONNLEDGER;
 use super::Written;
 use super::config;
 use super::refused;
 use super::reported;
+use super::skip::can_trace;
+use super::text;
 
 const FILE: &str = r#"
 events = "close"
@@ -19,6 +29,51 @@ to = "file:/one"
 [[output]]
 to = "file:/two"
 "#;
+
+#[test]
+fn a_run_does_what_the_file_says() {
+    if !can_trace() {
+        return;
+    }
+    let written = Written::new("");
+    let at = |name: &str| written.directory().join(name);
+    let file = format!(
+        "pid = '!1'\nevents = 'close'\n[[output]]\nto = 'file:{}'\n[[output]]\nto = 'file:{}'\nmode = '0600'\n",
+        at("one").display(),
+        at("two").display()
+    );
+    fs::write(written.path(), file).unwrap();
+    let run = |options: &[&str]| {
+        let mut connledger = Command::new(CONNLEDGER);
+        connledger.args(["-q", "-d", "1ms", "--config"]).arg(written.path()).args(options);
+        connledger.stdin(Stdio::null()).output().unwrap()
+    };
+    let output = run(&[]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "");
+    for name in ["one", "two"] {
+        let log = fs::read_to_string(at(name)).unwrap();
+        let start: Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+        assert_eq!(start["filters"]["pid"], "!1");
+        assert_eq!(start["events"], serde_json::json!(["close"]));
+    }
+    let mode = fs::metadata(at("two")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    fs::remove_file(at("one")).unwrap();
+    let output = run(&["-o", "-", "-p", "!2"]);
+    let log = text(&output.stdout);
+    let start: Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+    assert_eq!(start["filters"]["pid"], "!2");
+    assert!(!at("one").exists(), "the outputs of the file are replaced");
+
+    // Nothing is begun with a file that is wrong.
+    fs::write(written.path(), "evnets = 'all'").unwrap();
+    let output = run(&[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(text(&output.stdout), "");
+    assert!(text(&output.stderr).contains("unknown key 'evnets'"), "{}", text(&output.stderr));
+}
 
 #[test]
 fn an_option_replaces_what_the_file_says() {
@@ -66,14 +121,14 @@ fn what_does_not_go_together_is_found_in_both() {
     reported(&written.path(), &[]);
     let output = super::check(&written.path(), &["-f", "ndjson"]);
     assert_eq!(output.status.code(), Some(2));
-    let said = super::text(&output.stderr);
+    let said = text(&output.stderr);
     assert!(said.contains("connledger.toml:1: --timestamp adds a column"), "{said}");
     reported(&written.path(), &["-f", "ndjson", "--no-timestamp"]);
 
     // On the command line alone it is said as ever.
     let written = Written::new("quiet = true");
     let output = super::check(&written.path(), &["-t"]);
-    let said = super::text(&output.stderr);
+    let said = text(&output.stderr);
     assert!(said.starts_with("error: --timestamp adds a column"), "{said}");
     assert_eq!(output.status.code(), Some(2));
 }
