@@ -1,4 +1,4 @@
-//! The configuration file and `connledger check`, as a user meets them; and that a file says the same as a command line.
+//! The configuration file and `connledger check`, as a user meets them; and that a file says what a command line would.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
 
