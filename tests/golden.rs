@@ -1,4 +1,4 @@
-//! Golden files: wire records go through the decoder, the ledger and both encoders, and what comes out is
+//! Golden files: wire records go through the decoder, the ledger and the encoders, and what comes out is
 //! compared with tests/golden/, byte for byte. `GOLDEN=write` (make golden) writes those files anew.
 //!
 //! The cases stand in tests/support/cases.rs.
@@ -10,6 +10,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 
@@ -39,6 +40,7 @@ use connledger::wire::to_bytes;
 
 use self::support::cases::CASES;
 use self::support::cases::WITH_TIMES;
+use self::support::journal;
 use self::support::lines::file_names;
 use self::support::lines::folder;
 use self::support::records::LISTEN;
@@ -60,6 +62,9 @@ use self::support::records::reset;
 use self::support::records::retransmit;
 use self::support::records::without;
 use self::support::run::Run;
+use self::support::schema;
+use self::support::schema::kinds;
+use self::support::schema::published;
 
 const FOLDER: &str = "tests/golden";
 
@@ -71,7 +76,8 @@ fn golden_files() {
         let mut run = Run::new();
         fill(&mut run);
         let table = run.table(WITH_TIMES.contains(&name));
-        for (kind, written) in [("ndjson", run.ndjson()), ("table", table)] {
+        let journal = readable(&run.journal());
+        for (kind, written) in [("ndjson", run.ndjson()), ("table", table), ("journal", journal)] {
             let file = format!("{name}.{kind}");
             differences += &difference(&file, &written);
             expected_files.push(file);
@@ -83,6 +89,43 @@ fn golden_files() {
     );
     expected_files.sort();
     assert_eq!(file_names(FOLDER), expected_files, "files in {FOLDER} that no case makes, or none");
+}
+
+/// Datagrams as text: what is not printable ASCII is escaped, and an empty line is between them.
+fn readable(datagrams: &[Vec<u8>]) -> Vec<u8> {
+    let text = |datagram: &Vec<u8>| datagram.escape_ascii().to_string().replace("\\n", "\n");
+    datagrams.iter().map(text).collect::<Vec<_>>().join("\n").into_bytes()
+}
+
+#[test]
+fn the_journal_gets_what_ndjson_says() {
+    let mut names = BTreeSet::new();
+    for (_, fill) in CASES {
+        let mut run = Run::new();
+        fill(&mut run);
+        let lines = String::from_utf8(run.ndjson()).expect("UTF-8");
+        let datagrams = run.journal();
+        assert_eq!(datagrams.len(), lines.lines().count());
+        for (datagram, line) in datagrams.iter().zip(lines.lines()) {
+            let fields = journal::parse(datagram);
+            journal::assert_journals_own(&fields);
+            journal::assert_same(&fields, line);
+            names.extend(fields.into_keys());
+        }
+    }
+    // The golden lines have every field of the schema, and so has the journal: each by its path.
+    let schema = published();
+    for kind in kinds(&schema) {
+        let fields = schema::fields(&schema, &kind);
+        let inner = |path: &str| fields.keys().any(|key| key.starts_with(&format!("{path}.")));
+        let leaves = fields.keys().filter(|path| !inner(path));
+        let of_kind: Vec<String> = leaves.map(|path| journal::name_of(path)).collect();
+        let distinct: BTreeSet<&String> = of_kind.iter().collect();
+        assert_eq!(distinct.len(), of_kind.len(), "two fields of {kind} have one name");
+        of_kind.iter().for_each(|name| journal::assert_name(name));
+        let missing = of_kind.iter().filter(|name| !names.contains(*name)).collect::<Vec<_>>();
+        assert!(missing.is_empty(), "{kind}: {missing:?}");
+    }
 }
 
 /// What differs from a golden file; nothing if the file is to be written.
