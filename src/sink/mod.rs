@@ -3,7 +3,9 @@
 //! To add an output: one file here with a [`Sink`], one variant of
 //! [`Destination`](crate::config::Destination), one arm in [`open`], one test.
 
+mod absence;
 mod file;
+mod journald;
 mod stdout;
 
 use std::io;
@@ -67,7 +69,8 @@ pub fn open(destination: &Destination, control: &Control) -> io::Result<Box<dyn 
     match destination {
         Destination::Stdout => Ok(Box::new(stdout::Stdout::open()?)),
         Destination::File(file) => Ok(Box::new(file::LogFile::open(file, control)?)),
-        Destination::Unix(_) | Destination::UnixDatagram(_) | Destination::Journald => {
+        Destination::Journald(output) => Ok(Box::new(journald::Journald::open(output, control)?)),
+        Destination::Unix(_) | Destination::UnixDatagram(_) => {
             Err(io::ErrorKind::Unsupported.into())
         }
     }
