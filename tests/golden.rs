@@ -10,6 +10,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
@@ -37,6 +38,7 @@ use connledger::wire::cl_unknown;
 use connledger::wire::decode;
 use connledger::wire::shared::Counters;
 use connledger::wire::to_bytes;
+use serde_json::Value;
 
 use self::support::cases::CASES;
 use self::support::cases::WITH_TIMES;
@@ -62,9 +64,6 @@ use self::support::records::reset;
 use self::support::records::retransmit;
 use self::support::records::without;
 use self::support::run::Run;
-use self::support::schema;
-use self::support::schema::kinds;
-use self::support::schema::published;
 
 const FOLDER: &str = "tests/golden";
 
@@ -100,6 +99,7 @@ fn readable(datagrams: &[Vec<u8>]) -> Vec<u8> {
 #[test]
 fn the_journal_gets_what_ndjson_says() {
     let mut names = BTreeSet::new();
+    let mut ids = BTreeMap::new();
     for (_, fill) in CASES {
         let mut run = Run::new();
         fill(&mut run);
@@ -107,25 +107,34 @@ fn the_journal_gets_what_ndjson_says() {
         let datagrams = run.journal();
         assert_eq!(datagrams.len(), lines.lines().count());
         for (datagram, line) in datagrams.iter().zip(lines.lines()) {
-            let fields = journal::parse(datagram);
-            journal::assert_journals_own(&fields);
-            journal::assert_same(&fields, line);
-            names.extend(fields.into_keys());
+            let entries = journal::entries(datagram);
+            let [fields] = entries.as_slice() else { panic!("{line}") };
+            journal::assert_journals_own(fields);
+            assert_eq!(journal::record(fields), serde_json::from_str::<Value>(line).expect("JSON"));
+            let (kind, id) =
+                (journal::text(fields, "CONNLEDGER_EVENT"), journal::text(fields, "MESSAGE_ID"));
+            assert_eq!(*ids.entry(kind).or_insert_with(|| id.clone()), id, "one id a kind");
+            names.extend(fields.keys().cloned());
         }
     }
-    // The golden lines have every field of the schema, and so has the journal: each by its path.
-    let schema = published();
-    for kind in kinds(&schema) {
-        let fields = schema::fields(&schema, &kind);
-        let inner = |path: &str| fields.keys().any(|key| key.starts_with(&format!("{path}.")));
-        let leaves = fields.keys().filter(|path| !inner(path));
-        let of_kind: Vec<String> = leaves.map(|path| journal::name_of(path)).collect();
-        let distinct: BTreeSet<&String> = of_kind.iter().collect();
-        assert_eq!(distinct.len(), of_kind.len(), "two fields of {kind} have one name");
-        of_kind.iter().for_each(|name| journal::assert_name(name));
-        let missing = of_kind.iter().filter(|name| !names.contains(*name)).collect::<Vec<_>>();
-        assert!(missing.is_empty(), "{kind}: {missing:?}");
-    }
+    let missing: Vec<_> =
+        journal::all_names().into_iter().filter(|name| !names.contains(*name)).collect();
+    assert!(missing.is_empty(), "fields of the schema: {missing:?}");
+    assert_eq!(ids, catalog(), "ids, and what {CATALOG} explains");
+}
+
+const CATALOG: &str = "packaging/journald/connledger.catalog";
+
+/// The ids that the catalog explains, by the event that each heading names in its comment.
+fn catalog() -> BTreeMap<String, String> {
+    let text = fs::read_to_string(folder(CATALOG)).expect("the catalog");
+    let lines: Vec<&str> = text.lines().collect();
+    let headings = lines.windows(2).filter_map(|two| {
+        let id = two[1].strip_prefix("-- ")?;
+        let kind = two[0].strip_prefix("# ").expect("the event above its id");
+        Some((kind.to_owned(), id.to_owned()))
+    });
+    headings.collect()
 }
 
 /// What differs from a golden file; nothing if the file is to be written.

@@ -1,33 +1,54 @@
-//! Datagrams of the journal's native protocol taken apart, and what NDJSON says, told in their way.
+//! The journal's fields taken apart, and put together again as the record that they are of.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
+use serde_json::Map;
 use serde_json::Value;
 
-/// A record's fields by name.
+use super::schema::fields;
+use super::schema::kinds;
+use super::schema::published;
+
+/// An entry's fields by name.
 pub type Fields = BTreeMap<String, Vec<u8>>;
 
-/// The fields of a datagram. Fails on what journald would not take, and on a field that stands twice.
-pub fn parse(mut datagram: &[u8]) -> Fields {
+/// The entries of a text in the native protocol, or in that of `journalctl -o export`, which has an empty line behind
+/// each. The journal's own fields, whose names begin with `_`, are left out. Fails on what journald would not take.
+pub fn entries(mut text: &[u8]) -> Vec<Fields> {
+    let mut entries = Vec::new();
     let mut fields = Fields::new();
-    while !datagram.is_empty() {
-        let line_end = datagram.iter().position(|&b| b == b'\n').expect("a newline at the end");
-        let (line, rest) = (&datagram[..line_end], &datagram[line_end + 1..]);
-        let (name, value);
-        (name, value, datagram) = match line.iter().position(|&b| b == b'=') {
-            Some(at) => (&line[..at], &line[at + 1..], rest),
+    while !text.is_empty() {
+        let end = text.iter().position(|&b| b == b'\n').expect("a newline at the end");
+        let (line, rest) = (&text[..end], &text[end + 1..]);
+        text = rest;
+        if line.is_empty() {
+            entries.push(std::mem::take(&mut fields));
+            continue;
+        }
+        let (name, value) = match line.iter().position(|&b| b == b'=') {
+            Some(at) => (&line[..at], &line[at + 1..]),
             None => {
                 let (length, rest) = rest.split_first_chunk::<8>().expect("a length");
                 let length = usize::try_from(u64::from_le_bytes(*length)).expect("a length");
                 assert_eq!(rest[length], b'\n', "{}", rest.escape_ascii());
-                (line, &rest[..length], &rest[length + 1..])
+                text = &rest[length + 1..];
+                (line, &rest[..length])
             }
         };
-        let name = String::from_utf8(name.to_vec()).expect("UTF-8");
-        assert_name(&name);
-        assert!(fields.insert(name.clone(), value.to_vec()).is_none(), "{name} stands twice");
+        if !name.starts_with(b"_") {
+            let name = String::from_utf8(name.to_vec()).expect("UTF-8");
+            assert_name(&name);
+            assert!(
+                fields.insert(name, value.to_vec()).is_none(),
+                "twice: {}",
+                line.escape_ascii()
+            );
+        }
     }
-    fields
+    entries.extend((!fields.is_empty()).then_some(fields));
+    entries
 }
 
 /// Any other name journald drops without a word.
@@ -37,53 +58,83 @@ pub fn assert_name(name: &str) {
     assert!(name.len() <= 64 && name.chars().all(sound), "{name}");
 }
 
-/// The name of a field by its path in the schema, as `local.ip`.
-pub fn name_of(path: &str) -> String {
-    format!("CONNLEDGER_{}", path.to_ascii_uppercase().replace('.', "_"))
-}
-
-/// Fails unless the fields say what a line of NDJSON says, and nothing else.
-pub fn assert_same(fields: &Fields, line: &str) {
-    let record: Value = serde_json::from_str(line).expect("JSON");
-    let mut expected = BTreeMap::new();
-    flatten("", &record, &mut expected);
-    let own = fields.iter().filter(|(name, _)| name.starts_with("CONNLEDGER_"));
-    let own: BTreeMap<String, Value> = own
-        .map(|(name, value)| {
-            let text = String::from_utf8(value.clone()).expect("UTF-8");
-            let as_expected = match expected.get(name) {
-                Some(Value::String(_)) | None => Value::String(text),
-                Some(_) => serde_json::from_str(&text).expect("JSON"),
-            };
-            (name.clone(), as_expected)
-        })
-        .collect();
-    assert_eq!(own, expected, "{line}");
-}
-
-fn flatten(prefix: &str, value: &Value, fields: &mut BTreeMap<String, Value>) {
-    for (key, value) in value.as_object().expect("an object") {
-        let path = format!("{prefix}{key}");
-        if value.is_object() {
-            flatten(&format!("{path}."), value, fields);
-        } else {
-            fields.insert(name_of(&path), value.clone());
-        }
-    }
-}
-
 /// What every entry has beside the record: what the journal itself looks at.
 pub fn assert_journals_own(fields: &Fields) {
-    let text = |name: &str| {
-        let value = fields.get(name).unwrap_or_else(|| panic!("no {name}"));
-        String::from_utf8(value.clone()).expect("UTF-8")
-    };
-    assert_eq!(text("SYSLOG_IDENTIFIER"), "connledger");
-    let id = text("MESSAGE_ID");
+    assert_eq!(text(fields, "SYSLOG_IDENTIFIER"), "connledger");
+    let id = text(fields, "MESSAGE_ID");
     assert!(id.len() == 32 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')), "{id}");
-    assert!(matches!(text("PRIORITY").as_str(), "4" | "5" | "6"));
-    let message = text("MESSAGE");
+    assert!(matches!(text(fields, "PRIORITY").as_str(), "4" | "5" | "6"));
+    let message = text(fields, "MESSAGE");
     assert!(!message.is_empty() && message.bytes().all(|b| matches!(b, b' '..=b'~')), "{message}");
-    let own = fields.keys().filter(|name| !name.starts_with("CONNLEDGER_"));
+    let own = fields.keys().filter(|name| !name.starts_with(PREFIX));
     assert_eq!(own.count(), 4, "{:?}", fields.keys());
+}
+
+/// A field as text.
+pub fn text(fields: &Fields, name: &str) -> String {
+    let value = fields.get(name).unwrap_or_else(|| panic!("no {name}"));
+    String::from_utf8(value.clone()).expect("UTF-8")
+}
+
+/// The record that the fields are of: as NDJSON would have it.
+pub fn record(fields: &Fields) -> Value {
+    let mut record = Map::new();
+    for name in fields.keys().filter(|name| name.starts_with(PREFIX)) {
+        let leaf = LEAVES.get(name).unwrap_or_else(|| panic!("{name} is not in the schema"));
+        let value = text(fields, name);
+        let value = match leaf.is_text {
+            true => Value::String(value),
+            false => serde_json::from_str(&value).expect("JSON"),
+        };
+        let (mut object, mut path) = (&mut record, leaf.path.as_str());
+        while let Some((outer, inner)) = path.split_once('.') {
+            let entry = object.entry(outer).or_insert_with(|| Value::Object(Map::new()));
+            (object, path) = (entry.as_object_mut().expect("an object"), inner);
+        }
+        object.insert(path.to_owned(), value);
+    }
+    Value::Object(record)
+}
+
+/// The names of all fields that the schema leads to.
+pub fn all_names() -> BTreeSet<&'static str> {
+    LEAVES.keys().map(String::as_str).collect()
+}
+
+const PREFIX: &str = "CONNLEDGER_";
+
+/// A field of the schema that is no object.
+struct Leaf {
+    path: String,
+    is_text: bool,
+}
+
+/// By the names of the journal's fields: the path in upper case.
+static LEAVES: LazyLock<BTreeMap<String, Leaf>> = LazyLock::new(|| {
+    let schema = published();
+    let mut leaves: BTreeMap<String, Leaf> = BTreeMap::new();
+    for kind in kinds(&schema) {
+        let fields = fields(&schema, &kind);
+        for (path, described) in &fields {
+            let inner = format!("{path}.");
+            if fields.keys().any(|path| path.starts_with(&inner)) {
+                continue;
+            }
+            let name = format!("{PREFIX}{}", path.to_ascii_uppercase().replace('.', "_"));
+            assert_name(&name);
+            let is_text = described.iter().any(|described| is_text(&schema, described));
+            let leaf = Leaf { path: path.clone(), is_text };
+            if let Some(other) = leaves.insert(name, leaf) {
+                assert_eq!(other.path, *path, "two fields have one name");
+            }
+        }
+    }
+    leaves
+});
+
+fn is_text(root: &Value, described: &Value) -> bool {
+    let target = described["$ref"].as_str().and_then(|reference| root.pointer(&reference[1..]));
+    described["type"] == "string"
+        || described["enum"][0].is_string()
+        || target.is_some_and(|target| is_text(root, target))
 }
