@@ -3,10 +3,11 @@
 //! To add an output: one file here with a [`Sink`], one variant of
 //! [`Destination`](crate::config::Destination), one arm in [`open`], one test.
 
-mod absence;
 mod file;
 mod journald;
 mod stdout;
+mod unix;
+mod unix_datagram;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -69,9 +70,10 @@ pub fn open(destination: &Destination, control: &Control) -> io::Result<Box<dyn 
     match destination {
         Destination::Stdout => Ok(Box::new(stdout::Stdout::open()?)),
         Destination::File(file) => Ok(Box::new(file::LogFile::open(file, control)?)),
-        Destination::Journald(output) => Ok(Box::new(journald::Journald::open(output, control)?)),
-        Destination::Unix(_) | Destination::UnixDatagram(_) => {
-            Err(io::ErrorKind::Unsupported.into())
+        Destination::Unix(socket) => Ok(Box::new(unix::Unix::open(socket, control)?)),
+        Destination::UnixDatagram(socket) => {
+            Ok(Box::new(unix_datagram::UnixDatagram::open(socket, control)?))
         }
+        Destination::Journald(journal) => Ok(Box::new(journald::Journald::open(journal, control)?)),
     }
 }

@@ -141,7 +141,7 @@ fn closed(out: &mut Vec<u8>, close: &Close, conn: &Conn, owner: Option<&Owner>) 
     if let Some(bytes) = close.bytes {
         push_text(out, ": ");
         push_u64(out, bytes.sent);
-        push_text(out, " bytes sent, ");
+        push_text(out, if bytes.sent == 1 { " byte sent, " } else { " bytes sent, " });
         push_u64(out, bytes.received);
         push_text(out, " received");
     }
