@@ -39,6 +39,7 @@ use crate::event::Kind;
 
 /// What to trace, and where to write it.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "flags")]
 pub struct Config {
     /// The kinds of events; at least one, none twice.
     pub events: Vec<Kind>,

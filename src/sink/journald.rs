@@ -73,6 +73,7 @@ impl Journald {
 
     /// Sends one datagram. False if it is too large.
     fn send(&mut self, datagram: &[u8]) -> io::Result<bool> {
+        let mut tried_again = false;
         loop {
             match self.try_send(datagram) {
                 Ok(()) => {
@@ -89,9 +90,13 @@ impl Journald {
                         return Err(io::Error::new(io::ErrorKind::TimedOut, fault));
                     }
                 }
+                // It has died, and another one may be there already.
+                Err(_) if self.connected && !tried_again => {
+                    self.connected = false;
+                    tried_again = true;
+                }
                 Err(err) => {
-                    // Short of memory, it is connected still.
-                    self.connected &= matches!(err, Errno::NOBUFS | Errno::NOMEM);
+                    self.connected = false;
                     let path = &self.path;
                     let why = || format!("{}: {}", path.display(), explain(err, path, "unix"));
                     self.absence.wait(err, why)?;

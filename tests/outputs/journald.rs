@@ -31,7 +31,7 @@ fn beside(scene: &Scene) -> (String, std::path::PathBuf) {
 
 /// How many lines a file has.
 fn lines(path: &Path) -> usize {
-    fs::read(path).unwrap_or_default().iter().filter(|&&b| b == b'\n').count()
+    fs::read_to_string(path).unwrap_or_default().matches('\n').count()
 }
 
 /// But for the field that names the output, both streams say the same.
@@ -134,7 +134,8 @@ fn a_restart_that_nobody_sees() {
     service.kill();
     service.start();
     scene.connect(1);
-    running.stop();
+    let said = running.stop();
+    assert!(!said.contains("nobody listens"), "there was nothing to wait for: {said}");
     service.wait_for_stop();
     let (journal, _) = Log { records: service.records() }.without_doubles();
     journal.check(&output);
@@ -158,6 +159,21 @@ fn absent_at_start() {
     let journal = Log { records: service.records() };
     journal.check(&output);
     assert_same(&journal, &Log::read(&path));
+}
+
+#[test]
+fn stopped_to_the_end() {
+    let Some((scene, service)) = set() else { return };
+    let (file, path) = beside(&scene);
+    let output = service.output();
+    let running = scene.start(&["-o", &file, "-o", &output]);
+    service.wait_for("CONNLEDGER_EVENT=ready");
+    service.signal(Signal::SIGSTOP);
+    scene.connect(500);
+    wait_until("the other output is not kept", || lines(&path) >= 500 * EVENTS_EACH + 2);
+    let said = running.stop_in_vain();
+    assert!(said.contains(&format!("cannot write to {output}: journald does not read; it lacks")));
+    Log::read(&path).check_numbers();
 }
 
 #[test]

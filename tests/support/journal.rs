@@ -27,15 +27,14 @@ pub fn entries(mut text: &[u8]) -> Vec<Fields> {
             entries.push(std::mem::take(&mut fields));
             continue;
         }
-        let (name, value) = match line.iter().position(|&b| b == b'=') {
-            Some(at) => (&line[..at], &line[at + 1..]),
-            None => {
-                let (length, rest) = rest.split_first_chunk::<8>().expect("a length");
-                let length = usize::try_from(u64::from_le_bytes(*length)).expect("a length");
-                assert_eq!(rest[length], b'\n', "{}", rest.escape_ascii());
-                text = &rest[length + 1..];
-                (line, &rest[..length])
-            }
+        let (name, value) = if let Some(at) = line.iter().position(|&b| b == b'=') {
+            (&line[..at], &line[at + 1..])
+        } else {
+            let (length, rest) = rest.split_first_chunk::<8>().expect("a length");
+            let length = usize::try_from(u64::from_le_bytes(*length)).expect("a length");
+            assert_eq!(rest[length], b'\n', "{}", rest.escape_ascii());
+            text = &rest[length + 1..];
+            (line, &rest[..length])
         };
         if !name.starts_with(b"_") {
             let name = String::from_utf8(name.to_vec()).expect("UTF-8");

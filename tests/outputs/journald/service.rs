@@ -11,6 +11,8 @@ use std::process::Command;
 use std::process::Stdio;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -139,7 +141,14 @@ impl Service {
 
     /// Waits until the journal has an entry with this field.
     pub fn wait_for(&self, field: &str) {
-        wait_until(field, || !self.print(&["--lines=1", "--output=cat", field]).is_empty());
+        wait_until(field, || {
+            let found = !self.print(&["--lines=1", "--output=cat", field]).is_empty();
+            if !found {
+                // journalctl takes time that journald could use.
+                thread::sleep(Duration::from_millis(50));
+            }
+            found
+        });
     }
 
     /// Waits for the last record of a run.
