@@ -47,6 +47,7 @@ need_test() {
 	need iproute2 iproute program ip
 	need nftables nftables program nft
 	need strace strace program strace
+	need systemd systemd program journalctl
 }
 
 need_lint() {
