@@ -81,9 +81,10 @@ pub fn record(fields: &Fields) -> Value {
     for name in fields.keys().filter(|name| name.starts_with(PREFIX)) {
         let leaf = LEAVES.get(name).unwrap_or_else(|| panic!("{name} is not in the schema"));
         let value = text(fields, name);
-        let value = match leaf.is_text {
-            true => Value::String(value),
-            false => serde_json::from_str(&value).expect("JSON"),
+        let value = if leaf.is_text {
+            Value::String(value)
+        } else {
+            serde_json::from_str(&value).expect("JSON")
         };
         let (mut object, mut path) = (&mut record, leaf.path.as_str());
         while let Some((outer, inner)) = path.split_once('.') {
