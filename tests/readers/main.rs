@@ -1,0 +1,18 @@
+//! Programs that people read logs with, and the recipes and examples that connledger ships for them. One log of
+//! 50,000 real records is made for all of them (log.rs). Needs root, and what `make test` installs.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod load;
+mod log;
+#[allow(dead_code, reason = "the kernel tests use the rest")]
+#[path = "../kernel/namespace.rs"]
+mod namespace;
+#[path = "../support/skip.rs"]
+mod skip;
+#[allow(dead_code, reason = "the kernel tests use the rest")]
+#[path = "../kernel/sockets.rs"]
+mod sockets;
+#[allow(dead_code, reason = "the kernel tests use the rest")]
+#[path = "../kernel/turn.rs"]
+mod turn;
