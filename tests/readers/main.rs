@@ -3,16 +3,23 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod duckdb;
+mod jq;
+mod json_schema;
 mod load;
 mod log;
 #[allow(dead_code, reason = "the kernel tests use the rest")]
 #[path = "../kernel/namespace.rs"]
 mod namespace;
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "../support/schema.rs"]
+mod schema;
 #[path = "../support/skip.rs"]
 mod skip;
 #[allow(dead_code, reason = "the kernel tests use the rest")]
 #[path = "../kernel/sockets.rs"]
 mod sockets;
+mod tools;
 #[allow(dead_code, reason = "the kernel tests use the rest")]
 #[path = "../kernel/turn.rs"]
 mod turn;
