@@ -3,14 +3,16 @@
 --
 -- Columns and their types are named here, as what DuckDB would guess from the first lines is not enough: it would take
 -- times for microseconds, and would not know a field that comes later, as the errno of the first failure. A field that
--- a record does not have is NULL. Fields of a later minor version of the schema are passed over until they are added.
+-- a record does not have is NULL. No number is larger than 2^53 - 1. Fields of a later minor version of the schema are
+-- passed over until they are added here.
+--
 -- A stream that was resent after a reconnect holds some records twice: SELECT DISTINCT ON (run, seq) * drops them.
 CREATE OR REPLACE TEMP MACRO connledger(files) AS TABLE
 SELECT * FROM read_ndjson(files, columns = {
     -- every record
     schema: 'VARCHAR',
     run: 'VARCHAR',
-    seq: 'UBIGINT',
+    seq: 'BIGINT',
     time: 'TIMESTAMP_NS',
     host: 'VARCHAR',
     event: 'VARCHAR',
@@ -30,13 +32,13 @@ SELECT * FROM read_ndjson(files, columns = {
     -- connect
     outcome: 'VARCHAR',
     errno: 'VARCHAR',
-    latency_us: 'UBIGINT',
+    latency_us: 'BIGINT',
     -- accept
-    wait_us: 'UBIGINT',
+    wait_us: 'BIGINT',
     -- close
-    duration_us: 'UBIGINT',
-    bytes_sent: 'UBIGINT',
-    bytes_received: 'UBIGINT',
+    duration_us: 'BIGINT',
+    bytes_sent: 'BIGINT',
+    bytes_received: 'BIGINT',
     segments_sent: 'UINTEGER',
     segments_received: 'UINTEGER',
     retransmits: 'UINTEGER',
@@ -62,18 +64,18 @@ SELECT * FROM read_ndjson(files, columns = {
     -- start, heartbeat, stop: the output that this line went through
     output: 'VARCHAR',
     -- loss
-    first_seq: 'UBIGINT',
-    last_seq: 'UBIGINT',
-    count: 'UBIGINT',
+    first_seq: 'BIGINT',
+    last_seq: 'BIGINT',
+    count: 'BIGINT',
     -- heartbeat, stop
-    observed: 'UBIGINT',
-    written: 'UBIGINT',
-    lost: 'UBIGINT',
-    filtered: 'UBIGINT',
-    in_flight: 'UBIGINT',
-    causes: 'MAP(VARCHAR, UBIGINT)',
-    incomplete: 'MAP(VARCHAR, UBIGINT)',
-    recovered: 'UBIGINT',
+    observed: 'BIGINT',
+    written: 'BIGINT',
+    lost: 'BIGINT',
+    filtered: 'BIGINT',
+    in_flight: 'BIGINT',
+    causes: 'MAP(VARCHAR, BIGINT)',
+    incomplete: 'MAP(VARCHAR, BIGINT)',
+    recovered: 'BIGINT',
     clock_step_us: 'BIGINT',
     outputs: 'JSON[]',
     reason: 'VARCHAR'

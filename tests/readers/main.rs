@@ -11,6 +11,7 @@ mod log;
 #[allow(dead_code, reason = "the kernel tests use the rest")]
 #[path = "../kernel/namespace.rs"]
 mod namespace;
+mod recipes;
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../support/schema.rs"]
 mod schema;
