@@ -6,6 +6,7 @@
 mod duckdb;
 mod jq;
 mod json_schema;
+mod lnav;
 mod load;
 mod log;
 #[allow(dead_code, reason = "the kernel tests use the rest")]
