@@ -185,6 +185,16 @@ fn talks() {
     });
 }
 
+/// So many connections, one after the other, within the calling thread's namespace.
+pub fn chat(times: usize) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    for _ in 0..times {
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        drop(listener.accept().unwrap());
+        drop(client);
+    }
+}
+
 /// Linger 0: the client sends RST instead of FIN.
 fn resets() {
     let listener = listener([127, 0, 0, 1], DOOR);

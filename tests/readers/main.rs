@@ -9,6 +9,7 @@ mod json_schema;
 mod lnav;
 mod load;
 mod log;
+mod logrotate;
 #[allow(dead_code, reason = "the kernel tests use the rest")]
 #[path = "../kernel/namespace.rs"]
 mod namespace;
