@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod duckdb;
+mod examples;
 mod jq;
 mod json_schema;
 mod lnav;
