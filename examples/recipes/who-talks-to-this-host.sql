@@ -2,8 +2,8 @@
 --
 --   duckdb -c "SET VARIABLE log = 'events.ndjson'" -c '.read events.sql' -c '.read who-talks-to-this-host.sql'
 --
--- A connection counts when a process accepts it, its bytes when it is closed; the process is the one that accepted last.
--- Times are those of the accepts.
+-- A connection counts when a process accepts it, its bytes when it is closed; the process is the one that accepted
+-- last. Times are those of the accepts.
 SELECT
     remote.ip AS "from",
     local.port AS port,
