@@ -25,7 +25,7 @@ use crate::tools::output;
 use crate::tools::program;
 
 const ROTATIONS: usize = 4;
-/// Before, between and after the rotations, and while they happen.
+/// So many at least, before, between and after the rotations; and while they happen as many as there is time for.
 const CONNECTIONS: usize = 400;
 
 /// The shipped file for a log in this folder. There is no unit here that systemctl could signal.
@@ -110,11 +110,13 @@ fn rotate_under_load(folder: &Path) {
     };
 
     for _ in 1..ROTATIONS {
-        // Half of it before the rename, half of it whenever it comes.
         load::chat(CONNECTIONS / 8);
         thread::scope(|scope| {
-            scope.spawn(|| load::chat(CONNECTIONS / 8));
-            rotate();
+            let rotation = scope.spawn(rotate);
+            while !rotation.is_finished() {
+                load::chat(10);
+            }
+            rotation.join().unwrap();
         });
         load::chat(CONNECTIONS / 8);
         wait_until(|| length(&log) > 0, "line in the new file");
