@@ -50,6 +50,7 @@ need_test() {
 	need logrotate logrotate program logrotate
 	# scripts/python-env.sh
 	need python3-venv python3 python3 -c 'import ensurepip'
+	need strace strace program strace
 }
 
 need_lint() {

@@ -17,6 +17,7 @@
 //!
 //! [`collector`] is the loop that drives it, [`cli`] and [`config`] say what it shall do.
 
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod collector;

@@ -69,13 +69,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let readers = sinks.iter().filter_map(|(_, _, sink)| sink.reader_fd()).collect::<Vec<_>>();
     let filters = effective_filters(config, &readers);
     drop(readers);
-    let settings = Settings {
-        events: &config.events,
-        filters: &filters,
-        mptcp_subflows: config.mptcp_subflows,
-        ring_size: config.ring_size,
-        verbose: config.verbose,
-    };
+    let settings = Settings::new(config, &filters);
     let taker = Rc::clone(&intake);
     let probe = Probe::attach(&settings, move |bytes| {
         // The collector holds no borrow while it drains.

@@ -1,5 +1,6 @@
 //! What the user wants, validated: nothing that follows needs to doubt it.
 
+mod file;
 mod filters;
 mod kinds;
 mod outputs;
@@ -7,6 +8,9 @@ mod units;
 
 use std::time::Duration;
 
+pub use self::file::ConfigFile;
+pub use self::file::NOT_IN_A_FILE;
+pub use self::file::exclude_each_other;
 pub use self::filters::Cgroup;
 pub use self::filters::CgroupList;
 pub use self::filters::Families;
@@ -33,11 +37,13 @@ pub use self::outputs::SocketOutput;
 pub use self::units::default_ring_size;
 pub use self::units::parse_duration;
 pub use self::units::parse_ring_size;
+pub use self::units::show_duration;
+pub use self::units::show_size;
 pub use self::units::smallest_ring_size;
 use crate::event::Kind;
 
 /// What to trace, and where to write it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The kinds of events; at least one, none twice.
     pub events: Vec<Kind>,
