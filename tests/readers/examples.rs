@@ -2,10 +2,10 @@
 //! without those. Their syntax, that their parts fit together, and that they fit connledger.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 
-use clap::Parser as _;
-use connledger::cli::Cli;
+use connledger::cli;
 use serde_json::Value;
 
 use crate::schema;
@@ -29,14 +29,12 @@ fn configurations(folder: &str, extension: &str) -> Option<Vec<(String, String, 
         if path.extension().is_none_or(|found| found != extension) {
             continue;
         }
+        let text = fs::read_to_string(&path).unwrap();
         let mut python = from_pypi("python")?;
         let json = output(python.args(["-c", PYTHON]).arg(&path));
+        let configuration = serde_json::from_str(&json).unwrap();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        found.push((
-            name,
-            fs::read_to_string(&path).unwrap(),
-            serde_json::from_str(&json).unwrap(),
-        ));
+        found.push((name, text, configuration));
     }
     assert!(!found.is_empty(), "{folder}");
     Some(found)
@@ -45,9 +43,8 @@ fn configurations(folder: &str, extension: &str) -> Option<Vec<(String, String, 
 /// What the first comment says to start connledger with: its arguments, which connledger takes.
 fn connledger(name: &str, text: &str) -> Option<String> {
     let line = text.lines().find_map(|line| line.strip_prefix("#   connledger "))?;
-    let words = ["connledger"].into_iter().chain(line.split(' '));
-    let request = Cli::try_parse_from(words).and_then(Cli::request);
-    assert!(request.is_ok(), "{name}: {line}: {}", request.err().unwrap());
+    let words = ["connledger"].into_iter().chain(line.split(' ')).map(OsString::from);
+    assert!(cli::request(words).is_ok(), "{name}: {line}");
     Some(line.to_owned())
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use serde_json::Map;
 use serde_json::Value;
@@ -28,15 +29,14 @@ fn installed() -> TempDir {
     folder
 }
 
-/// The rows that a query over the log gives; none without lnav.
-fn rows(query: &str) -> Option<Vec<Map<String, Value>>> {
-    let log = log()?;
+/// The rows that a query over a log gives; none without lnav.
+fn rows(query: &str, log: &Path) -> Option<Vec<Map<String, Value>>> {
     let mut lnav = program("lnav")?;
     let folder = installed();
     // Nobody's own settings.
     lnav.env("HOME", folder.path()).env_remove("XDG_CONFIG_HOME");
     lnav.arg("-n").arg("-I").arg(folder.path());
-    lnav.args(["-c", &format!(";{query}"), "-c", ":write-jsonlines-to -"]).arg(&log.path);
+    lnav.args(["-c", &format!(";{query}"), "-c", ":write-jsonlines-to -"]).arg(log);
     let text = output(&mut lnav);
     Some(text.lines().map(|line| serde_json::from_str(line).expect(line)).collect())
 }
@@ -49,9 +49,8 @@ fn format() -> Value {
 #[test]
 fn every_line_is_recognised() {
     let Some(log) = log() else { return };
-    let Some(rows) = rows("SELECT log_format, count(*) AS lines FROM all_logs GROUP BY 1") else {
-        return;
-    };
+    let query = "SELECT log_format, count(*) AS lines FROM all_logs GROUP BY 1";
+    let Some(rows) = rows(query, &log.path) else { return };
     assert_eq!(rows.len(), 1, "{rows:?}");
     assert_eq!(rows[0]["log_format"], "connledger_log");
     assert_eq!(rows[0]["lines"], log.lines.len());
@@ -63,7 +62,7 @@ fn every_line_is_recognised() {
 fn every_field_is_a_column() {
     let Some(log) = log() else { return };
     let query = "SELECT *, json_extract(log_raw_text, '$.time') AS whole_time FROM connledger_log";
-    let Some(rows) = rows(query) else { return };
+    let Some(rows) = rows(query, &log.path) else { return };
     assert_eq!(rows.len(), log.records.len());
     let format = format();
     let columns: Vec<&String> = format["value"].as_object().unwrap().keys().collect();
@@ -76,10 +75,30 @@ fn every_field_is_a_column() {
             let written = record.pointer(&format!("/{column}")).unwrap_or(&Value::Null);
             assert_eq!(text(&row[column]), text(written), "{column} of {record}");
         }
-        let time = record["time"].as_str().unwrap();
-        assert_eq!(row["whole_time"], time);
-        assert_eq!(row["log_time"].as_str().unwrap().replace(' ', "T"), time[..23], "{record}");
+        assert_eq!(row["whole_time"], record["time"], "{record}");
+        assert_eq!(shown_time(row), record["time"].as_str().unwrap()[..23], "{record}");
         assert_eq!(row["log_level"], level(record["event"].as_str().unwrap()), "{record}");
+    }
+}
+
+/// As RFC 3339 has it.
+fn shown_time(row: &Map<String, Value>) -> String {
+    row["log_time"].as_str().unwrap().replace(' ', "T")
+}
+
+/// Records may cross. lnav would move those that come late to the time of the one before, unless it is told.
+#[test]
+fn what_is_not_in_order_keeps_its_time() {
+    let Some(log) = log() else { return };
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("reversed.ndjson");
+    let reversed: Vec<&str> = log.lines.iter().rev().map(String::as_str).collect();
+    fs::write(&path, reversed.join("\n") + "\n").unwrap();
+    let Some(rows) = rows("SELECT seq, log_time FROM connledger_log", &path) else { return };
+    assert_eq!(rows.len(), log.lines.len());
+    for row in &rows {
+        let record = &log.records[usize::try_from(number(&row["seq"])).unwrap() - 1];
+        assert_eq!(shown_time(row), record["time"].as_str().unwrap()[..23], "{record}");
     }
 }
 
