@@ -46,6 +46,10 @@ need_test() {
 	need jq jq program jq
 	need iproute2 iproute program ip
 	need nftables nftables program nft
+	need lnav lnav program lnav
+	need logrotate logrotate program logrotate
+	# scripts/python-env.sh
+	need python3-venv python3 python3 -c 'import ensurepip'
 	need strace strace program strace
 	need systemd systemd program journalctl
 }
