@@ -1,0 +1,247 @@
+//! What befalls consumers and connledger itself. Whatever it is, the lines that a consumer has in the end balance by
+//! run and number.
+
+use std::fs;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::chown;
+
+use crate::balance::Balance;
+use crate::balance::Ending;
+use crate::consumer::Consumer;
+use crate::kind::Kind;
+use crate::line::Figures;
+use crate::place::Place;
+use crate::received::Received;
+use crate::shipper::Sent;
+use crate::shipper::Shipper;
+
+/// Their records are more than the socket's buffers hold, several times.
+const MANY: usize = 1_000;
+const FEW: usize = 50;
+
+/// A user who is not root.
+const STRANGER: u32 = 65_534;
+
+/// The balance of a run that was stopped, once all of it has come.
+fn balance(received: &mut Received<'_>, sent: &Sent) -> Balance {
+    received.wait_for_all(sent);
+    Balance::of(sent, received.lines(), Ending::Stopped)
+}
+
+/// Waits until the consumer has written what is told so far: then it has nothing in hand.
+fn settle(shipper: &Shipper, received: &mut Received<'_>) {
+    let (run, seq) = shipper.last();
+    received.wait_for(&run, seq);
+}
+
+fn figures(balance: &Balance) -> &Figures {
+    balance.figures.as_ref().expect("it was stopped")
+}
+
+/// It does not read for a while. Who blocks loses nothing.
+fn stopped_and_resumed(kind: Kind) {
+    let Some(place) = Place::new(kind) else { return };
+    let consumer = Consumer::start(&place);
+    let mut received = Received::at(&place);
+    let mut shipper = Shipper::start(&place, ",on-full=block");
+    shipper.trace(FEW);
+    consumer.freeze();
+    shipper.connect(MANY);
+    consumer.thaw();
+    let balance = balance(&mut received, &shipper.stop());
+    balance.assert_nothing_lost();
+    assert_eq!(balance.doubles, 0, "{balance:?}");
+}
+
+/// It does not read for a while, and its queue is short: what is dropped is declared. The other output gets all of it
+/// meanwhile.
+fn stopped_and_dropped(kind: Kind) {
+    let Some(place) = Place::new(kind) else { return };
+    let consumer = Consumer::start(&place);
+    let mut received = Received::at(&place);
+    let mut shipper = Shipper::start(&place, ",on-full=drop,queue=1000");
+    shipper.trace(FEW);
+    settle(&shipper, &mut received);
+    consumer.freeze();
+    shipper.trace(2 * MANY);
+    consumer.thaw();
+    shipper.trace(FEW);
+    let balance = balance(&mut received, &shipper.stop());
+    balance.assert_whole();
+    let figures = figures(&balance);
+    assert!(figures.lost > 0, "{figures:?}");
+    assert_eq!(figures.causes.keys().collect::<Vec<_>>(), ["output_full"], "{figures:?}");
+}
+
+/// It is killed while all buffers are full of what it has not read: that comes again.
+fn killed_and_restarted(kind: Kind) {
+    let Some(place) = Place::new(kind) else { return };
+    let consumer = Consumer::start(&place);
+    let mut received = Received::at(&place);
+    let mut shipper = Shipper::start(&place, ",on-full=block");
+    shipper.trace(FEW);
+    settle(&shipper, &mut received);
+    consumer.freeze();
+    shipper.connect(MANY);
+    consumer.kill();
+    let consumer = Consumer::start(&place);
+    shipper.trace(FEW);
+    let balance = balance(&mut received, &shipper.stop());
+    balance.assert_nothing_lost();
+    consumer.end();
+}
+
+/// It is killed while it is under load. Missing is at most what it had in hand then: read, but not written. Nobody
+/// else can know of that.
+fn killed_under_load(kind: Kind) {
+    let Some(place) = Place::new(kind) else { return };
+    let consumer = Consumer::start(&place);
+    let mut received = Received::at(&place);
+    let shipper = Shipper::start(&place, ",on-full=block");
+    let _consumer = shipper.connect_while(2 * MANY, || {
+        received.wait_for_lines(MANY);
+        consumer.kill();
+        Consumer::start(&place)
+    });
+    let balance = balance(&mut received, &shipper.stop());
+    assert_eq!(balance.lost, 0, "{balance:?}");
+    assert!(balance.missing.len() <= 1, "at one place: {balance:?}");
+    assert!(balance.missing() <= kind.in_hand(), "{balance:?}");
+}
+
+/// It ends in order while it is under load, and comes back.
+fn restarted_under_load(kind: Kind) {
+    let Some(place) = Place::new(kind) else { return };
+    let consumer = Consumer::start(&place);
+    let mut received = Received::at(&place);
+    let shipper = Shipper::start(&place, ",on-full=block");
+    let _consumer = shipper.connect_while(2 * MANY, || {
+        received.wait_for_lines(MANY);
+        consumer.end();
+        Consumer::start(&place)
+    });
+    let balance = balance(&mut received, &shipper.stop());
+    balance.assert_nothing_lost();
+}
+
+/// It comes later than connledger, which waits for it and says so.
+fn absent_at_start(kind: Kind) {
+    let Some(place) = Place::new(kind) else { return };
+    let mut shipper = Shipper::start(&place, ",on-full=block");
+    shipper.trace(FEW);
+    shipper.wait_for_words(&[&place.output(), "No such file"]);
+    let _consumer = Consumer::start(&place);
+    shipper.trace(FEW);
+    let balance = balance(&mut Received::at(&place), &shipper.stop());
+    balance.assert_nothing_lost();
+    assert_eq!(balance.doubles, 0, "{balance:?}");
+}
+
+/// It was killed before connledger came, and left its socket's file behind.
+fn stale_socket(kind: Kind) {
+    let Some(place) = Place::new(kind) else { return };
+    Consumer::start(&place).kill();
+    assert!(place.socket().exists(), "it is left behind");
+    let mut shipper = Shipper::start(&place, ",on-full=block");
+    shipper.trace(FEW);
+    shipper.wait_for_words(&[&place.output(), "Connection refused"]);
+    let _consumer = Consumer::start(&place);
+    let balance = balance(&mut Received::at(&place), &shipper.stop());
+    balance.assert_nothing_lost();
+}
+
+/// The directory of its socket is closed to connledger, which is root without capabilities; then it is opened.
+fn directory_without_permission(kind: Kind) {
+    let Some(place) = Place::new(kind) else { return };
+    chown(place.run(), Some(STRANGER), Some(STRANGER)).unwrap();
+    fs::set_permissions(place.run(), Permissions::from_mode(0o700)).unwrap();
+    let mut shipper = Shipper::start(&place, ",on-full=block");
+    let _consumer = Consumer::start(&place);
+    shipper.trace(FEW);
+    shipper.wait_for_words(&[&place.output(), "Permission denied"]);
+    fs::set_permissions(place.run(), Permissions::from_mode(0o755)).unwrap();
+    let balance = balance(&mut Received::at(&place), &shipper.stop());
+    balance.assert_nothing_lost();
+}
+
+/// Its socket is closed to connledger, then opened.
+fn socket_without_permission(kind: Kind) {
+    let Some(place) = Place::new(kind) else { return };
+    let _consumer = Consumer::start(&place);
+    chown(place.socket(), Some(STRANGER), Some(STRANGER)).unwrap();
+    fs::set_permissions(place.socket(), Permissions::from_mode(0o700)).unwrap();
+    let mut shipper = Shipper::start(&place, ",on-full=block");
+    shipper.trace(FEW);
+    shipper.wait_for_words(&[&place.output(), "Permission denied"]);
+    fs::set_permissions(place.socket(), Permissions::from_mode(0o777)).unwrap();
+    let balance = balance(&mut Received::at(&place), &shipper.stop());
+    balance.assert_nothing_lost();
+}
+
+/// Sends are cut anywhere by a send buffer that holds a few lines, and the consumer halts in between.
+fn small_send_buffer(kind: Kind) {
+    let Some(place) = Place::new(kind) else { return };
+    let consumer = Consumer::start(&place);
+    let mut received = Received::at(&place);
+    let mut shipper = Shipper::start(&place, ",on-full=block,send-buffer=4KiB");
+    for _ in 0..5 {
+        consumer.freeze();
+        shipper.connect(FEW);
+        consumer.thaw();
+        shipper.trace(FEW);
+    }
+    shipper.trace(MANY);
+    let balance = balance(&mut received, &shipper.stop());
+    balance.assert_nothing_lost();
+    assert_eq!(balance.doubles, 0, "{balance:?}");
+}
+
+/// connledger is killed while it writes. What the consumer has are whole lines, from the first on without a gap; half a
+/// line, where it takes one, is told apart. The next run is whole.
+fn connledger_killed_in_mid_write(kind: Kind) {
+    let Some(place) = Place::new(kind) else { return };
+    let consumer = Consumer::start(&place);
+    let mut received = Received::at(&place);
+    let mut shipper = Shipper::start(&place, ",on-full=block");
+    shipper.trace(FEW);
+    settle(&shipper, &mut received);
+    consumer.freeze();
+    shipper.connect(MANY);
+    let killed = shipper.kill();
+    consumer.thaw();
+
+    let mut shipper = Shipper::start(&place, ",on-full=block");
+    shipper.trace(FEW);
+    let next = shipper.stop();
+    balance(&mut received, &next).assert_nothing_lost();
+    let balance = Balance::of(&killed, received.lines(), Ending::Killed);
+    balance.assert_nothing_lost();
+    assert!(balance.events >= FEW * 4 * 99 / 100, "{balance:?}");
+    assert_torn_once(&place, &killed);
+}
+
+/// At most one half line came.
+fn assert_torn_once(place: &Place, killed: &Sent) {
+    let not_json = place.not_json();
+    assert!(not_json.lines().count() <= 1, "{not_json}");
+    for half in not_json.lines() {
+        let head = half.get(..60).unwrap_or(half);
+        assert!(head.starts_with(r#"{"schema":"#.get(..head.len().min(10)).unwrap()), "{half}");
+        assert!(!head.contains("\"run\"") || head.contains(&killed.run), "{half}");
+    }
+}
+
+each_consumer!(
+    stopped_and_resumed,
+    stopped_and_dropped,
+    killed_and_restarted,
+    killed_under_load,
+    restarted_under_load,
+    absent_at_start,
+    stale_socket,
+    directory_without_permission,
+    socket_without_permission,
+    small_send_buffer,
+    connledger_killed_in_mid_write,
+);
