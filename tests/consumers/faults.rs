@@ -10,7 +10,6 @@ use crate::balance::Balance;
 use crate::balance::Ending;
 use crate::consumer::Consumer;
 use crate::kind::Kind;
-use crate::line::Figures;
 use crate::place::Place;
 use crate::received::Received;
 use crate::shipper::Sent;
@@ -23,20 +22,20 @@ const FEW: usize = 50;
 /// A user who is not root.
 const STRANGER: u32 = 65_534;
 
-/// The balance of a run that was stopped, once all of it has come.
-fn balance(received: &mut Received<'_>, sent: &Sent) -> Balance {
-    received.wait_for_all(sent);
-    Balance::of(sent, received.lines(), Ending::Stopped)
-}
-
 /// Waits until the consumer has written what is told so far: then it has nothing in hand.
-fn settle(shipper: &Shipper, received: &mut Received<'_>) {
+fn settle(shipper: &mut Shipper, received: &mut Received<'_>) {
+    shipper.trace(FEW);
     let (run, seq) = shipper.last();
     received.wait_for(&run, seq);
 }
 
-fn figures(balance: &Balance) -> &Figures {
-    balance.figures.as_ref().expect("it was stopped")
+/// Lets the consumer catch up, for which there is little time once connledger ends; stops connledger, and draws up the
+/// balance when all has come.
+fn end(mut shipper: Shipper, received: &mut Received<'_>) -> Balance {
+    settle(&mut shipper, received);
+    let sent = shipper.stop();
+    received.wait_for_all(&sent);
+    Balance::of(&sent, received.lines(), Ending::Stopped)
 }
 
 /// It does not read for a while. Who blocks loses nothing.
@@ -45,12 +44,12 @@ fn stopped_and_resumed(kind: Kind) {
     let consumer = Consumer::start(&place);
     let mut received = Received::at(&place);
     let mut shipper = Shipper::start(&place, ",on-full=block");
-    shipper.trace(FEW);
+    settle(&mut shipper, &mut received);
     consumer.freeze();
     shipper.connect(MANY);
     consumer.thaw();
-    let balance = balance(&mut received, &shipper.stop());
-    balance.assert_nothing_lost();
+    let balance = end(shipper, &mut received);
+    balance.assert_all_came();
     assert_eq!(balance.doubles, 0, "{balance:?}");
 }
 
@@ -61,17 +60,15 @@ fn stopped_and_dropped(kind: Kind) {
     let consumer = Consumer::start(&place);
     let mut received = Received::at(&place);
     let mut shipper = Shipper::start(&place, ",on-full=drop,queue=1000");
-    shipper.trace(FEW);
-    settle(&shipper, &mut received);
+    settle(&mut shipper, &mut received);
     consumer.freeze();
     shipper.trace(2 * MANY);
     consumer.thaw();
-    shipper.trace(FEW);
-    let balance = balance(&mut received, &shipper.stop());
+    received.wait_for_loss();
+    let balance = end(shipper, &mut received);
     balance.assert_whole();
-    let figures = figures(&balance);
-    assert!(figures.lost > 0, "{figures:?}");
-    assert_eq!(figures.causes.keys().collect::<Vec<_>>(), ["output_full"], "{figures:?}");
+    balance.assert_lost_by(&["output_full"]);
+    assert!(balance.lost["output_full"] > 0, "{balance:?}");
 }
 
 /// It is killed while all buffers are full of what it has not read: that comes again.
@@ -80,15 +77,13 @@ fn killed_and_restarted(kind: Kind) {
     let consumer = Consumer::start(&place);
     let mut received = Received::at(&place);
     let mut shipper = Shipper::start(&place, ",on-full=block");
-    shipper.trace(FEW);
-    settle(&shipper, &mut received);
+    settle(&mut shipper, &mut received);
     consumer.freeze();
     shipper.connect(MANY);
     consumer.kill();
     let consumer = Consumer::start(&place);
-    shipper.trace(FEW);
-    let balance = balance(&mut received, &shipper.stop());
-    balance.assert_nothing_lost();
+    let balance = end(shipper, &mut received);
+    balance.assert_all_came();
     consumer.end();
 }
 
@@ -104,8 +99,8 @@ fn killed_under_load(kind: Kind) {
         consumer.kill();
         Consumer::start(&place)
     });
-    let balance = balance(&mut received, &shipper.stop());
-    assert_eq!(balance.lost, 0, "{balance:?}");
+    let balance = end(shipper, &mut received);
+    balance.assert_lost_by(&[]);
     assert!(balance.missing.len() <= 1, "at one place: {balance:?}");
     assert!(balance.missing() <= kind.in_hand(), "{balance:?}");
 }
@@ -121,8 +116,8 @@ fn restarted_under_load(kind: Kind) {
         consumer.end();
         Consumer::start(&place)
     });
-    let balance = balance(&mut received, &shipper.stop());
-    balance.assert_nothing_lost();
+    let balance = end(shipper, &mut received);
+    balance.assert_all_came();
 }
 
 /// It comes later than connledger, which waits for it and says so.
@@ -133,8 +128,8 @@ fn absent_at_start(kind: Kind) {
     shipper.wait_for_words(&[&place.output(), "No such file"]);
     let _consumer = Consumer::start(&place);
     shipper.trace(FEW);
-    let balance = balance(&mut Received::at(&place), &shipper.stop());
-    balance.assert_nothing_lost();
+    let balance = end(shipper, &mut Received::at(&place));
+    balance.assert_all_came();
     assert_eq!(balance.doubles, 0, "{balance:?}");
 }
 
@@ -147,8 +142,8 @@ fn stale_socket(kind: Kind) {
     shipper.trace(FEW);
     shipper.wait_for_words(&[&place.output(), "Connection refused"]);
     let _consumer = Consumer::start(&place);
-    let balance = balance(&mut Received::at(&place), &shipper.stop());
-    balance.assert_nothing_lost();
+    let balance = end(shipper, &mut Received::at(&place));
+    balance.assert_all_came();
 }
 
 /// The directory of its socket is closed to connledger, which is root without capabilities; then it is opened.
@@ -161,8 +156,8 @@ fn directory_without_permission(kind: Kind) {
     shipper.trace(FEW);
     shipper.wait_for_words(&[&place.output(), "Permission denied"]);
     fs::set_permissions(place.run(), Permissions::from_mode(0o755)).unwrap();
-    let balance = balance(&mut Received::at(&place), &shipper.stop());
-    balance.assert_nothing_lost();
+    let balance = end(shipper, &mut Received::at(&place));
+    balance.assert_all_came();
 }
 
 /// Its socket is closed to connledger, then opened.
@@ -175,8 +170,8 @@ fn socket_without_permission(kind: Kind) {
     shipper.trace(FEW);
     shipper.wait_for_words(&[&place.output(), "Permission denied"]);
     fs::set_permissions(place.socket(), Permissions::from_mode(0o777)).unwrap();
-    let balance = balance(&mut Received::at(&place), &shipper.stop());
-    balance.assert_nothing_lost();
+    let balance = end(shipper, &mut Received::at(&place));
+    balance.assert_all_came();
 }
 
 /// Sends are cut anywhere by a send buffer that holds a few lines, and the consumer halts in between.
@@ -192,8 +187,8 @@ fn small_send_buffer(kind: Kind) {
         shipper.trace(FEW);
     }
     shipper.trace(MANY);
-    let balance = balance(&mut received, &shipper.stop());
-    balance.assert_nothing_lost();
+    let balance = end(shipper, &mut received);
+    balance.assert_all_came();
     assert_eq!(balance.doubles, 0, "{balance:?}");
 }
 
@@ -204,19 +199,16 @@ fn connledger_killed_in_mid_write(kind: Kind) {
     let consumer = Consumer::start(&place);
     let mut received = Received::at(&place);
     let mut shipper = Shipper::start(&place, ",on-full=block");
-    shipper.trace(FEW);
-    settle(&shipper, &mut received);
+    settle(&mut shipper, &mut received);
     consumer.freeze();
     shipper.connect(MANY);
     let killed = shipper.kill();
     consumer.thaw();
 
-    let mut shipper = Shipper::start(&place, ",on-full=block");
-    shipper.trace(FEW);
-    let next = shipper.stop();
-    balance(&mut received, &next).assert_nothing_lost();
+    let next = Shipper::start(&place, ",on-full=block");
+    end(next, &mut received).assert_all_came();
     let balance = Balance::of(&killed, received.lines(), Ending::Killed);
-    balance.assert_nothing_lost();
+    balance.assert_all_came();
     assert!(balance.events >= FEW * 4 * 99 / 100, "{balance:?}");
     assert_torn_once(&place, &killed);
 }

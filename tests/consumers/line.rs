@@ -43,7 +43,7 @@ pub struct End {
 }
 
 /// The figures of an output.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Debug, Deserialize)]
 pub struct Figures {
     pub output: String,
     pub written: u64,
@@ -52,8 +52,6 @@ pub struct Figures {
     pub in_flight: u64,
     #[serde(default)]
     pub resent: u64,
-    #[serde(default)]
-    pub causes: BTreeMap<String, u64>,
 }
 
 impl Record {

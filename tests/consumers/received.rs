@@ -45,26 +45,33 @@ impl<'a> Received<'a> {
     /// Waits until it has written the line of this number.
     pub fn wait_for(&mut self, run: &str, seq: u64) {
         let beginning = line::beginning(run, seq);
-        let mut seen = 0;
-        wait_for(
-            self,
-            |received| {
-                let new = &received.lines()[seen..];
-                let found = new.iter().any(|line| line.starts_with(&beginning)).then_some(());
-                seen += new.len();
-                found
-            },
-            |received| {
-                let messages = received.place.messages();
-                format!("number {seq} of run {run} did not come: {messages}")
-            },
-        );
+        let what = format!("number {seq} of run {run}");
+        self.wait_for_line(&what, |line| line.starts_with(&beginning));
+    }
+
+    /// Waits until it has been told of a loss.
+    pub fn wait_for_loss(&mut self) {
+        self.wait_for_line("a loss", |line| line.contains(r#""event":"loss""#));
     }
 
     /// Waits until it has written all that came of a run that was stopped: the last record is the last to come.
     pub fn wait_for_all(&mut self, sent: &Sent) {
         let last = line::parse(sent.lines.last().expect("lines"));
         self.wait_for(&last.run, last.seq);
+    }
+
+    fn wait_for_line(&mut self, what: &str, wanted: impl Fn(&str) -> bool) {
+        let mut seen = 0;
+        wait_for(
+            self,
+            |received| {
+                let new = &received.lines()[seen..];
+                let found = new.iter().any(|line| wanted(line)).then_some(());
+                seen += new.len();
+                found
+            },
+            |received| format!("{what} did not come: {}", received.place.messages()),
+        );
     }
 
     /// Waits until there are so many lines.

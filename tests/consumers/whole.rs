@@ -20,13 +20,15 @@ fn fifty_thousand_records(kind: Kind) {
     let Some(place) = Place::new(kind) else { return };
     let consumer = Consumer::start(&place);
     let mut shipper = Shipper::start(&place, ",on-full=block");
-    shipper.trace(CONNECTIONS);
-    let sent = shipper.stop();
     let mut received = Received::at(&place);
+    shipper.trace(CONNECTIONS);
+    let (run, seq) = shipper.last();
+    received.wait_for(&run, seq);
+    let sent = shipper.stop();
     received.wait_for_all(&sent);
 
     let balance = Balance::of(&sent, received.lines(), Ending::Stopped);
-    balance.assert_nothing_lost();
+    balance.assert_all_came();
     assert!(balance.events >= RECORDS, "{balance:?}");
     assert_eq!(balance.doubles, 0, "{balance:?}");
     assert_fields(&place, received.lines());
