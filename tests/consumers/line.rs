@@ -66,7 +66,12 @@ pub fn parse(line: &str) -> Record {
     serde_json::from_str(line).unwrap_or_else(|err| panic!("{err}: {line}"))
 }
 
-/// What a line of this number of this run begins with.
+/// What each line of a run begins with.
+pub fn head(run: &str) -> String {
+    format!(r#"{{"schema":"connledger/1.0","run":"{run}","seq":"#)
+}
+
+/// What the line of this number begins with.
 pub fn beginning(run: &str, seq: u64) -> String {
-    format!(r#"{{"schema":"connledger/1.0","run":"{run}","seq":{seq},"#)
+    format!("{}{seq},", head(run))
 }

@@ -144,7 +144,7 @@ impl Shipper {
 
     /// Stops it as Ctrl-C does. All that it wrote has come to the consumer, or it would not end.
     pub fn stop(mut self) -> Sent {
-        nix::sys::signal::kill(self.pid(), Signal::SIGINT).expect("kill");
+        self.signal(Signal::SIGINT);
         let status = self.wait();
         let sent = self.sent();
         assert!(status.success(), "{status}: {}", sent.messages.join("\n"));
@@ -153,9 +153,14 @@ impl Shipper {
 
     /// Kills it, in whatever it does.
     pub fn kill(mut self) -> Sent {
-        nix::sys::signal::kill(self.pid(), Signal::SIGKILL).expect("kill");
+        self.signal(Signal::SIGKILL);
         self.wait();
         self.sent()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        nix::sys::signal::kill(self.pid(), signal).expect("kill");
     }
 
     fn sent(&mut self) -> Sent {
