@@ -90,13 +90,18 @@ impl Balance {
     }
 
     /// How many numbers are missing.
-    pub fn missing(&self) -> u64 {
+    fn missing(&self) -> u64 {
         self.missing.iter().map(|numbers| numbers.end() + 1 - numbers.start()).sum()
     }
 
     /// Nothing is missing but what was declared lost.
     pub fn assert_whole(&self) {
-        assert!(self.missing.is_empty(), "missing: {:?} of {self:?}", self.missing);
+        self.assert_missing_at_most(0);
+    }
+
+    /// So much is missing at most, and in one place.
+    pub fn assert_missing_at_most(&self, most: u64) {
+        assert!(self.missing.len() <= 1 && self.missing() <= most, "{self:?}");
     }
 
     /// What is declared lost was lost for this reason. What the kernel side could not tell, no output has.

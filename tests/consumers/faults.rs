@@ -74,7 +74,7 @@ fn stopped_and_dropped(kind: Kind) {
     assert!(balance.lost["output_full"] > 0, "{balance:?}");
 }
 
-/// It is killed while all buffers are full of what it has not read: that comes again.
+/// It is killed while all buffers are full of what it has not read. Of a stream, that comes again.
 fn killed_and_restarted(kind: Kind) {
     let Some(place) = Place::new(kind) else { return };
     let consumer = Consumer::start(&place);
@@ -86,7 +86,8 @@ fn killed_and_restarted(kind: Kind) {
     consumer.kill();
     let consumer = Consumer::start(&place);
     let balance = end(shipper, &mut received);
-    balance.assert_all_came();
+    balance.assert_lost_by(&[]);
+    balance.assert_missing_at_most(kind.not_read());
     consumer.end();
 }
 
@@ -104,8 +105,7 @@ fn killed_under_load(kind: Kind) {
     });
     let balance = end(shipper, &mut received);
     balance.assert_lost_by(&[]);
-    assert!(balance.missing.len() <= 1, "at one place: {balance:?}");
-    assert!(balance.missing() <= kind.in_hand(), "{balance:?}");
+    balance.assert_missing_at_most(kind.in_hand());
 }
 
 /// It ends in order while it is under load, and comes back.
@@ -120,7 +120,8 @@ fn restarted_under_load(kind: Kind) {
         Consumer::start(&place)
     });
     let balance = end(shipper, &mut received);
-    balance.assert_all_came();
+    balance.assert_lost_by(&[]);
+    balance.assert_missing_at_most(kind.not_read());
 }
 
 /// It comes later than connledger, which waits for it and says so.
@@ -128,7 +129,7 @@ fn absent_at_start(kind: Kind) {
     let Some(place) = Place::new(kind) else { return };
     let mut shipper = Shipper::start(&place, ",on-full=block");
     shipper.trace(FEW);
-    shipper.wait_for_words(&[&place.output(), "No such file"]);
+    shipper.wait_for_words(&[&place.output(), "no such socket"]);
     let _consumer = Consumer::start(&place);
     shipper.trace(FEW);
     let balance = end(shipper, &mut Received::at(&place));
@@ -143,7 +144,7 @@ fn stale_socket(kind: Kind) {
     assert!(place.socket().exists(), "it is left behind");
     let mut shipper = Shipper::start(&place, ",on-full=block");
     shipper.trace(FEW);
-    shipper.wait_for_words(&[&place.output(), "Connection refused"]);
+    shipper.wait_for_words(&[&place.output(), "nobody listens"]);
     let _consumer = Consumer::start(&place);
     let balance = end(shipper, &mut Received::at(&place));
     balance.assert_all_came();
@@ -157,7 +158,7 @@ fn directory_without_permission(kind: Kind) {
     let mut shipper = Shipper::start(&place, ",on-full=block");
     let _consumer = Consumer::start(&place);
     shipper.trace(FEW);
-    shipper.wait_for_words(&[&place.output(), "Permission denied"]);
+    shipper.wait_for_words(&[&place.output(), "permission denied"]);
     fs::set_permissions(place.run(), Permissions::from_mode(0o755)).unwrap();
     let balance = end(shipper, &mut Received::at(&place));
     balance.assert_all_came();
@@ -171,7 +172,7 @@ fn socket_without_permission(kind: Kind) {
     fs::set_permissions(place.socket(), Permissions::from_mode(0o700)).unwrap();
     let mut shipper = Shipper::start(&place, ",on-full=block");
     shipper.trace(FEW);
-    shipper.wait_for_words(&[&place.output(), "Permission denied"]);
+    shipper.wait_for_words(&[&place.output(), "permission denied"]);
     fs::set_permissions(place.socket(), Permissions::from_mode(0o777)).unwrap();
     let balance = end(shipper, &mut Received::at(&place));
     balance.assert_all_came();

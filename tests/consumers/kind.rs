@@ -67,10 +67,16 @@ impl Kind {
         self == Self::RsyslogDatagram
     }
 
-    /// How many records it may have read and not yet written: both read 64 KiB of a stream at a time. Of datagrams, as
-    /// many as wait for it, too (net.unix.max_dgram_qlen is 10), for nothing tells whether it has read them.
+    /// How many records it takes with it when it dies, and had not read. What it has not read of a stream is sent
+    /// again; of its datagrams nobody can know. Eleven may wait (net.unix.max_dgram_qlen is 10), and it may have one in
+    /// hand.
+    pub fn not_read(self) -> u64 {
+        if self.takes_datagrams() { 12 } else { 0 }
+    }
+
+    /// How many it may have read besides, and not written: both read 64 KiB of a stream at a time.
     pub fn in_hand(self) -> u64 {
-        if self.takes_datagrams() { 12 } else { 300 }
+        if self.takes_datagrams() { self.not_read() } else { 300 }
     }
 
     /// What runs it in the foreground.
