@@ -3,6 +3,7 @@
 //! To add an output: one file here with a [`Sink`], one variant of
 //! [`Destination`](crate::config::Destination), one arm in [`open`], one test.
 
+mod file;
 mod stdout;
 mod unix;
 mod unix_datagram;
@@ -67,10 +68,11 @@ pub enum Written {
 pub fn open(destination: &Destination, control: &Control) -> io::Result<Box<dyn Sink>> {
     match destination {
         Destination::Stdout => Ok(Box::new(stdout::Stdout::open()?)),
+        Destination::File(file) => Ok(Box::new(file::LogFile::open(file, control)?)),
         Destination::Unix(socket) => Ok(Box::new(unix::Unix::open(socket, control)?)),
         Destination::UnixDatagram(socket) => {
             Ok(Box::new(unix_datagram::UnixDatagram::open(socket, control)?))
         }
-        Destination::File(_) | Destination::Journald => Err(io::ErrorKind::Unsupported.into()),
+        Destination::Journald => Err(io::ErrorKind::Unsupported.into()),
     }
 }
