@@ -5,6 +5,8 @@
 
 mod file;
 mod stdout;
+mod unix;
+mod unix_datagram;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -67,8 +69,10 @@ pub fn open(destination: &Destination, control: &Control) -> io::Result<Box<dyn 
     match destination {
         Destination::Stdout => Ok(Box::new(stdout::Stdout::open()?)),
         Destination::File(file) => Ok(Box::new(file::LogFile::open(file, control)?)),
-        Destination::Unix(_) | Destination::UnixDatagram(_) | Destination::Journald => {
-            Err(io::ErrorKind::Unsupported.into())
+        Destination::Unix(socket) => Ok(Box::new(unix::Unix::open(socket, control)?)),
+        Destination::UnixDatagram(socket) => {
+            Ok(Box::new(unix_datagram::UnixDatagram::open(socket, control)?))
         }
+        Destination::Journald => Err(io::ErrorKind::Unsupported.into()),
     }
 }
