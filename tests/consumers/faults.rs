@@ -137,6 +137,21 @@ fn absent_at_start(kind: Kind) {
     assert_eq!(balance.doubles, 0, "{balance:?}");
 }
 
+/// It comes when the queue has long been full: what is in the queue comes, and what is not is declared.
+fn absent_for_too_long(kind: Kind) {
+    let Some(place) = Place::new(kind) else { return };
+    let mut shipper = Shipper::start(&place, ",on-full=drop,queue=1000");
+    shipper.trace(MANY);
+    let _consumer = Consumer::start(&place);
+    let mut received = Received::at(&place);
+    received.wait_for_loss();
+    let balance = end(shipper, &mut received);
+    balance.assert_whole();
+    balance.assert_lost_by(&["output_full"]);
+    assert!(balance.lost["output_full"] > 0, "{balance:?}");
+    assert_eq!(balance.doubles, 0, "{balance:?}");
+}
+
 /// It was killed before connledger came, and left its socket's file behind.
 fn stale_socket(kind: Kind) {
     let Some(place) = Place::new(kind) else { return };
@@ -247,6 +262,7 @@ each_consumer!(
     killed_under_load,
     restarted_under_load,
     absent_at_start,
+    absent_for_too_long,
     stale_socket,
     directory_without_permission,
     socket_without_permission,
