@@ -23,7 +23,7 @@ impl Place {
             return None;
         }
         if !kind.unpacked().exists() {
-            skip::skip(&format!("no {}: make deps", kind.package()));
+            skip::skip(&format!("no {}: make deps unpacks it on Debian", kind.package()));
             return None;
         }
         let place = Self { directory: tempfile::tempdir().expect("a directory"), kind };
