@@ -53,6 +53,8 @@ need_test() {
 	need jq jq program jq
 	need iproute2 iproute program ip
 	need nftables nftables program nft
+	need strace strace program strace
+	need systemd systemd program journalctl
 	need_unpacked rsyslog usr/sbin/rsyslogd
 	need_unpacked syslog-ng-core usr/sbin/syslog-ng
 }
