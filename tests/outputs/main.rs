@@ -7,6 +7,7 @@ mod log;
 #[path = "../kernel/namespace.rs"]
 #[allow(dead_code, reason = "the kernel tests use the rest")]
 mod namespace;
+mod reader;
 mod scene;
 #[path = "../support/skip.rs"]
 #[allow(dead_code, reason = "some tests need more than to trace")]
@@ -15,3 +16,5 @@ mod skip;
 mod turn;
 
 mod file;
+mod unix;
+mod unix_datagram;
