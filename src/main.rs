@@ -1,20 +1,30 @@
 //! Parses, runs, and sets the exit code.
 
+use std::env;
 use std::io;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use connledger::cli::Cli;
+use connledger::check;
+use connledger::cli;
+use connledger::cli::Refusal;
 use connledger::cli::Request;
 use connledger::collector;
 use connledger::schema::JSON_SCHEMA;
 
 fn main() -> ExitCode {
-    // Prints help and errors itself, and exits with 0 or 2.
-    let request = Cli::parse().request().unwrap_or_else(|err| err.exit());
+    let request = match cli::request(env::args_os()) {
+        Ok(request) => request,
+        // Prints help, too, and exits with 0 or 2.
+        Err(Refusal::CommandLine(err)) => err.exit(),
+        Err(Refusal::File(said)) => {
+            let _ = writeln!(io::stderr(), "connledger: {said}");
+            return ExitCode::from(2);
+        }
+    };
     let result = match request {
         Request::Trace(config) => collector::run(&config),
+        Request::Check { config, file } => check::run(&config, file.as_deref()),
         Request::Schema => print(JSON_SCHEMA).map_err(anyhow::Error::from),
     };
     match result {
