@@ -74,6 +74,20 @@ enum Drained {
     Blocked,
 }
 
+/// An output that could not be written to the end.
+struct Failure {
+    /// Its index.
+    outlet: usize,
+    /// Why.
+    fault: String,
+}
+
+impl Failure {
+    fn new(outlet: usize, err: &io::Error) -> Self {
+        Self { outlet, fault: err.to_string() }
+    }
+}
+
 struct Collector<'a> {
     config: &'a Config,
     filters: Filters,
@@ -86,8 +100,7 @@ struct Collector<'a> {
     signals: Signals,
     stop_at: Option<Instant>,
     heartbeat_at: Option<Instant>,
-    /// Outputs that could not be written, with the reason.
-    failures: Vec<String>,
+    failures: Vec<Failure>,
     losses_told: Losses,
     /// The generation of process images that the kernel side was last told.
     generation: u32,
@@ -140,7 +153,9 @@ impl Collector<'_> {
         if self.signals.take_reopen() {
             self.outlets.iter().for_each(Outlet::reopen);
         }
+        let known = self.failures.len();
         self.bury_ended_outlets();
+        self.tell_failures(known);
         for outlet in &mut self.outlets {
             outlet.retry();
         }
@@ -291,12 +306,21 @@ impl Collector<'_> {
     }
 
     fn bury_ended_outlets(&mut self) {
-        let handed = self.intake.borrow().ledger.written();
-        for outlet in &mut self.outlets {
+        for (index, outlet) in self.outlets.iter_mut().enumerate() {
             if let Some(End::Failed(err)) = outlet.ended() {
-                let failure = end::cannot_write(outlet, handed, &err.to_string());
-                self.failures.push(failure);
+                self.failures.push(Failure::new(index, &err));
             }
+        }
+    }
+
+    /// Says which outputs have failed since so many had. If it was the last one, that is what the program ends with.
+    fn tell_failures(&self, known: usize) {
+        if !self.outlets.iter().any(Outlet::is_open) {
+            return;
+        }
+        for Failure { outlet, fault } in &self.failures[known..] {
+            let name = self.outlets[*outlet].name();
+            complain(&format!("cannot write to {name}: {fault}; only the other outputs go on"));
         }
     }
 

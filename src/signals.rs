@@ -1,6 +1,7 @@
 //! SIGINT and SIGTERM ask to stop; a second one kills. SIGHUP asks the outputs to open their files again, if there
 //! are any besides standard output; if not, the terminal is gone, which is a reason to stop.
 
+use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
@@ -37,12 +38,15 @@ impl Signals {
         readable.set_nonblocking(true)?;
         let last = Arc::new(AtomicUsize::new(0));
         let reopen = Arc::new(AtomicBool::new(false));
+        let takes_hang_up = is_anything_to_reopen || !is_hang_up_ignored();
         if is_anything_to_reopen {
             flag::register(SIGHUP, Arc::clone(&reopen))?;
-        } else {
+        } else if takes_hang_up {
             flag::register_usize(SIGHUP, Arc::clone(&last), usize::try_from(SIGTERM).unwrap_or(0))?;
         }
-        pipe::register(SIGHUP, written.try_clone()?)?;
+        if takes_hang_up {
+            pipe::register(SIGHUP, written.try_clone()?)?;
+        }
         // A file that may not grow (RLIMIT_FSIZE) is an error of the write, and no reason to die: its output waits.
         flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
         let again = Arc::new(AtomicBool::new(false));
@@ -77,6 +81,14 @@ impl Signals {
             _ => None,
         }
     }
+}
+
+/// Whether whoever started us wants us to outlive the terminal, as nohup does.
+fn is_hang_up_ignored() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask & (1 << (SIGHUP - 1)) != 0)
 }
 
 impl AsFd for Signals {

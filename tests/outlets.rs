@@ -52,6 +52,8 @@ struct Reader {
 #[derive(Default)]
 struct State {
     reads: bool,
+    /// Whatever it is given next, it goes away.
+    leaves: bool,
     /// Records with these numbers it never takes.
     refuses: Vec<u64>,
     lines: Vec<Value>,
@@ -82,6 +84,9 @@ impl Sink for ToReader {
     fn write(&mut self, frames: Frames<'_>) -> io::Result<Written> {
         let state = self.0.changed.wait_while(self.0.state(), |state| !state.reads);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        if state.leaves {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         for (frame, line) in frames.iter().enumerate() {
             assert_eq!(line.last(), Some(&b'\n'));
             let line: Value = serde_json::from_slice(line).expect("a line is JSON");
@@ -157,7 +162,8 @@ impl Scene {
 
     /// What the reader has got, after the outlet has ended in order.
     fn end(mut self) -> Vec<Value> {
-        let end = self.outlet.close(Instant::now() + PATIENCE);
+        self.outlet.hang_up();
+        let end = self.outlet.last_word(Instant::now() + PATIENCE);
         assert!(matches!(end, Some(End::Done)), "{end:?}");
         std::mem::take(&mut self.reader.state().lines)
     }
@@ -207,6 +213,20 @@ fn a_full_queue_that_blocks_holds_its_batch_and_loses_nothing() {
     assert!(!scene.outlet.is_full());
     assert_eq!(scene.settle(), (handed, 0));
     assert_eq!(books(&scene.end()), Ok((handed, 0)));
+}
+
+#[test]
+fn a_full_queue_whose_reader_leaves_is_not_waited_for() {
+    let mut scene = Scene::new(OnFull::Block, 10);
+    while !scene.outlet.is_full() {
+        scene.events(5);
+    }
+    scene.reader.set(|state| (state.reads, state.leaves) = (true, true));
+    let begun = Instant::now();
+    scene.outlet.flush(begun + PATIENCE);
+    assert!(!scene.outlet.is_open());
+    assert!(begun.elapsed() < PATIENCE, "it was waited for");
+    assert!(matches!(scene.outlet.ended(), Some(End::Closed)));
 }
 
 #[test]

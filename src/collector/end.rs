@@ -8,6 +8,7 @@ use anyhow::bail;
 
 use super::Collector;
 use super::Drained;
+use super::Failure;
 use crate::ledger::Body;
 use crate::ledger::Figures;
 use crate::ledger::Stop;
@@ -21,6 +22,9 @@ const LAST_WRITES: Duration = Duration::from_secs(5);
 /// Of that, time for a reader that is not there to come back.
 const LAST_CHANCE: Duration = Duration::from_secs(3);
 
+/// Of that, time until all outputs have room for what was in the ring.
+const LAST_ROOM: Duration = Duration::from_secs(4);
+
 /// An output that takes longer is named to whoever waits for the end.
 const NOT_AT_ONCE: Duration = Duration::from_millis(500);
 
@@ -33,23 +37,25 @@ const LOOK: Duration = Duration::from_millis(1);
 impl Collector<'_> {
     pub(super) fn end(mut self, reason: StopReason) -> anyhow::Result<()> {
         let begun = Instant::now();
-        let deadline = begun + LAST_WRITES;
         self.probe.detach();
-        let drained = self.drain_rest(deadline);
+        self.drain_rest(begun);
         self.account_skipped();
-        if drained {
+        {
             let intake = &mut *self.intake.borrow_mut();
             intake.batch.extend(intake.ledger.declare_unaccounted());
         }
-        self.flush(deadline);
+        self.make_room(begun);
         self.share_out();
         self.settle(begun);
+        self.make_room(begun);
         let figures = self.write_stop(reason);
-        self.flush(deadline);
+        for outlet in &mut self.outlets {
+            outlet.flush(begun + LAST_WRITES);
+        }
         self.warn_of_losses();
-        self.close_outlets(deadline);
+        self.close_outlets(begun);
         if !self.failures.is_empty() {
-            bail!("{}", self.failures.join("; "));
+            bail!("{}", self.cannot_write());
         }
         self.say(|| {
             format!(
@@ -79,6 +85,8 @@ impl Collector<'_> {
     /// give up, and keep the others no longer.
     fn settle(&mut self, begun: Instant) {
         let handed = self.intake.borrow().ledger.written();
+        // Those that were kept by another one have time, too.
+        let last_chance = Instant::now().max(begun + LAST_CHANCE);
         let mut told = false;
         let mut given_up = false;
         loop {
@@ -95,10 +103,10 @@ impl Collector<'_> {
                 let name = outlet.name();
                 self.say(|| format!("waiting for {name} to take {count} events"));
             }
-            if waited >= LAST_CHANCE {
-                if given_up && waited >= LAST_CHANCE + LAST_EVENTS {
-                    return;
-                }
+            if Instant::now() >= last_chance + LAST_EVENTS {
+                return;
+            }
+            if waited >= LAST_CHANCE && !given_up {
                 given_up = true;
                 self.outlets.iter().for_each(Outlet::give_up);
             }
@@ -106,55 +114,91 @@ impl Collector<'_> {
         }
     }
 
-    /// Closes the queues and waits for the threads.
-    fn close_outlets(&mut self, deadline: Instant) {
-        let handed = self.intake.borrow().ledger.written();
-        self.bury_ended_outlets();
-        for outlet in self.outlets.iter_mut().filter(|outlet| outlet.is_open()) {
-            let fault = match outlet.close(deadline) {
-                Some(End::Done | End::Closed) => continue,
-                Some(End::Failed(err)) => err.to_string(),
-                None => {
-                    format!("it did not take the last records within {} s", LAST_WRITES.as_secs())
+    /// Waits until no output is full, so that all of them get what comes next. One that stays full is left behind:
+    /// the others do not lose by it what is in the ring still.
+    fn make_room(&mut self, begun: Instant) {
+        let stays_full = |outlets: &mut [Outlet], until: Instant| {
+            for outlet in outlets.iter_mut().filter(|outlet| outlet.is_full()) {
+                outlet.flush(until);
+            }
+            outlets.iter().any(Outlet::is_full)
+        };
+        let until = begun + LAST_CHANCE;
+        if !stays_full(&mut self.outlets, until) {
+            return;
+        }
+        self.outlets.iter().for_each(Outlet::give_up);
+        let until = (Instant::now() + LAST_EVENTS).min(begun + LAST_ROOM);
+        if stays_full(&mut self.outlets, until) {
+            for (index, outlet) in self.outlets.iter_mut().enumerate() {
+                if outlet.is_full() {
+                    outlet.hang_up();
+                    self.failures.push(Failure::too_slow(index));
                 }
-            };
-            self.failures.push(cannot_write(outlet, handed, &fault));
+            }
+        }
+        self.bury_ended_outlets();
+    }
+
+    /// Closes the queues and waits for the threads.
+    fn close_outlets(&mut self, begun: Instant) {
+        self.bury_ended_outlets();
+        let open = |(_, outlet): &(usize, &mut Outlet)| outlet.is_open();
+        // All of them before the first one is waited for.
+        let closed = self.outlets.iter_mut().enumerate().filter(open).map(|(index, outlet)| {
+            let lacks_something = outlet.is_waiting();
+            outlet.hang_up();
+            (index, lacks_something)
+        });
+        for (index, lacks_something) in closed.collect::<Vec<_>>() {
+            let outlet = &self.outlets[index];
+            // However long the ones before have taken.
+            let at_least = |time| (begun + time).max(Instant::now() + LAST_EVENTS);
+            let last_word = outlet.last_word(at_least(LAST_CHANCE)).or_else(|| {
+                outlet.give_up();
+                outlet.last_word(at_least(LAST_WRITES))
+            });
+            match last_word {
+                Some(End::Failed(err)) => self.failures.push(Failure::new(index, &err)),
+                Some(End::Done) if !lacks_something => {}
+                Some(End::Closed) => {}
+                Some(End::Done) | None => self.failures.push(Failure::too_slow(index)),
+            }
         }
     }
 
     /// Drains until nothing is on its way any more. The programs are detached, but may still be running.
-    /// False if an output did not take it in time.
-    fn drain_rest(&mut self, deadline: Instant) -> bool {
+    fn drain_rest(&mut self, begun: Instant) {
         let settled = Instant::now() + LAST_EVENTS;
         loop {
             if self.drain() == Drained::Blocked {
-                self.flush(deadline);
-                if Instant::now() >= deadline {
-                    return false;
-                }
-                continue;
+                self.make_room(begun);
+            } else if self.intake.borrow().ledger.in_flight() == 0 || Instant::now() >= settled {
+                return;
+            } else {
+                thread::sleep(LOOK);
             }
-            if self.intake.borrow().ledger.in_flight() == 0 || Instant::now() >= settled {
-                return true;
-            }
-            thread::sleep(LOOK);
         }
     }
 
-    /// Waits until the outlets have taken what they hold.
-    fn flush(&mut self, deadline: Instant) {
-        for outlet in &mut self.outlets {
-            // What finds no room until the deadline is told when the outlet is closed.
-            outlet.flush(deadline);
-        }
+    /// What went wrong with the outputs, and how many events each of them lacks by that.
+    fn cannot_write(&self) -> String {
+        let handed = self.intake.borrow().ledger.written();
+        let tell = |Failure { outlet, fault }: &Failure| {
+            let outlet = &self.outlets[*outlet];
+            let name = outlet.name();
+            match outlet.in_flight(handed) {
+                0 => format!("cannot write to {name}: {fault}"),
+                count => format!("cannot write to {name}: {fault}; it lacks {count} events"),
+            }
+        };
+        self.failures.iter().map(tell).collect::<Vec<_>>().join("; ")
     }
 }
 
-/// What went wrong with an output, and how many events it lacks by that.
-pub(super) fn cannot_write(outlet: &Outlet, handed: u64, fault: &str) -> String {
-    let name = outlet.name();
-    match outlet.in_flight(handed) {
-        0 => format!("cannot write to {name}: {fault}"),
-        count => format!("cannot write to {name}: {fault}; it lacks {count} events"),
+impl Failure {
+    fn too_slow(outlet: usize) -> Self {
+        let seconds = LAST_WRITES.as_secs();
+        Self { outlet, fault: format!("it did not take the last records within {seconds} s") }
     }
 }

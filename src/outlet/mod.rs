@@ -104,6 +104,7 @@ impl Outlet {
         // The thread leaves one word at its end, and does not wait for it to be read.
         let (last_word, end) = crossbeam_channel::bounded(1);
         let bell = Arc::clone(&notice);
+        let queued = Arc::clone(&depth);
         let own_notice = Arc::clone(&notice);
         let writer = Writer {
             items: items.clone(),
@@ -126,6 +127,7 @@ impl Outlet {
                 });
                 // After the last word: who finds the queue closed finds the reason too.
                 drop(items);
+                queued.end();
                 bell.give();
             })
             .with_context(|| format!("cannot start a thread for the output {name}"))?;
@@ -196,7 +198,9 @@ impl Outlet {
         self.try_again();
     }
 
-    fn is_waiting(&self) -> bool {
+    /// Whether there is something that found no room, or that it is still to be told that it goes without.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
         self.held.is_some() || self.missed.is_some()
     }
 
@@ -287,11 +291,10 @@ impl Outlet {
         Some(end)
     }
 
-    /// Closes the queue and waits until the rest is written. `None` if that is not so at the `deadline`,
-    /// or if the thread has given its last word before.
+    /// After [`Outlet::hang_up`] waits until the rest is written. `None` if that is not so at the `deadline`, or if
+    /// the thread has given its last word before.
     #[must_use]
-    pub fn close(&mut self, deadline: Instant) -> Option<End> {
-        self.hang_up();
+    pub fn last_word(&self, deadline: Instant) -> Option<End> {
         self.end.recv_deadline(deadline).ok()
     }
 

@@ -30,6 +30,7 @@ pub struct Depth {
     records: AtomicUsize,
     most: usize,
     wanted: AtomicBool,
+    ended: AtomicBool,
 }
 
 impl Depth {
@@ -40,10 +41,15 @@ impl Depth {
         self.is_half_empty(batches_left) && self.wanted.swap(false, Ordering::SeqCst)
     }
 
+    /// The thread has ended. There is room now: who offers something finds the queue closed, not full for ever.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+    }
+
     fn has_room(&self, records: usize) -> bool {
         let queued = self.records.load(Ordering::SeqCst);
         // A batch that is larger than the queue goes alone.
-        queued == 0 || queued + records <= self.most
+        queued == 0 || queued + records <= self.most || self.ended.load(Ordering::SeqCst)
     }
 
     fn is_half_empty(&self, batches: usize) -> bool {
@@ -75,7 +81,12 @@ impl Queue {
     /// A queue for `most` records, without its thread.
     pub fn channel(most: usize) -> (Sender<Item>, Receiver<Item>, Arc<Depth>) {
         let (items, received) = crossbeam_channel::bounded(SLOTS);
-        let depth = Depth { records: AtomicUsize::new(0), most, wanted: AtomicBool::new(false) };
+        let depth = Depth {
+            records: AtomicUsize::new(0),
+            most,
+            wanted: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+        };
         (items, received, Arc::new(depth))
     }
 

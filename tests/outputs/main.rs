@@ -21,6 +21,7 @@ mod skip;
 #[path = "../kernel/turn.rs"]
 mod turn;
 
+mod end;
 mod file;
 mod journald;
 mod unix;

@@ -84,6 +84,12 @@ impl Progress<'_> {
         self.done = done.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
     }
 
+    /// Bytes of a line that are in the file without the rest of it.
+    fn part(&self) -> u64 {
+        let done = &self.bytes[..self.done];
+        done.iter().rev().take_while(|&&byte| byte != b'\n').count() as u64
+    }
+
     /// The file is gone, and nobody can tell whether these lines were read before. Says how many they are.
     fn back_to_begin(&mut self) -> u64 {
         let done = &self.bytes[..std::mem::take(&mut self.done)];
@@ -145,7 +151,10 @@ impl LogFile {
                 }
                 Ok(()) => {}
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-                Err(err) if self.control.is_closing() => return Err(err),
+                Err(err) if self.control.is_closing() => {
+                    self.take_back_part(&progress);
+                    return Err(err);
+                }
                 Err(err) => {
                     if err.kind() == io::ErrorKind::StaleNetworkFileHandle {
                         // It stays so, whatever lies at the path.
@@ -157,6 +166,17 @@ impl LogFile {
                     self.try_again_at = None;
                 }
             }
+        }
+    }
+
+    /// The program ends, and the rest of a line finds no room: no torn line stays. Not in a file that somebody else
+    /// has changed.
+    fn take_back_part(&self, progress: &Progress<'_>) {
+        let Some(log) = &self.log else { return };
+        let is_ours = log.file.metadata().is_ok_and(|metadata| metadata.len() == log.size);
+        if is_ours && progress.part() != 0 {
+            // If that fails, too, the next run begins on a fresh line.
+            let _ = log.file.set_len(log.size - progress.part());
         }
     }
 
