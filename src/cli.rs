@@ -29,6 +29,7 @@ use crate::config::smallest_ring_size;
 use crate::encode::Format;
 use crate::encode::SCHEMA_VERSION;
 use crate::host;
+use crate::journal_stream;
 
 const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
@@ -132,30 +133,19 @@ struct Options {
     #[command(flatten)]
     filters: FilterOptions,
 
-    /// Where to write: stdout, file:PATH, unix:PATH, unix-dgram:PATH, journald
+    /// Where to write: stdout, file:PATH, unix:PATH, unix-dgram:PATH, journald [default: stdout]
     ///
     /// With options after commas, as in file:/var/log/conn.ndjson,rotate=100MiB,keep=7. Of every output:
     /// on-full=block|drop, queue=RECORDS, format=ndjson|table. Of a file: rotate=SIZE, rotate-every=TIME, keep=N,
     /// mode=OCTAL. Of a socket: send-buffer=SIZE. May be given several times; each output has its own queue.
-    #[arg(
-        short,
-        long,
-        value_name = "WHERE[,OPTION=VALUE]...",
-        default_value = "stdout",
-        help_heading = "Output"
-    )]
+    /// journald takes fields instead of a format; journald:NAMESPACE is the journal of that namespace. Where stdout is
+    /// the journal, as in a service, and neither an output nor a format is given, journald is the default.
+    #[arg(short, long, value_name = "WHERE[,OPTION=VALUE]...", help_heading = "Output")]
     output: Vec<OutputSpec>,
 
-    /// How to write, where the output does not say
-    #[arg(
-        short,
-        long,
-        value_enum,
-        value_name = "FORMAT",
-        default_value = "ndjson",
-        help_heading = "Output"
-    )]
-    format: Format,
+    /// How to write, where the output does not say [default: ndjson]
+    #[arg(short, long, value_enum, value_name = "FORMAT", help_heading = "Output")]
+    format: Option<Format>,
 
     /// Add the time to a table
     #[arg(short, long, help_heading = "Output")]
@@ -267,12 +257,19 @@ impl Cli {
 }
 
 impl Options {
-    fn config(self) -> Result<Config, Conflict> {
+    fn config(mut self) -> Result<Config, Conflict> {
+        let nothing_said = self.output.is_empty() && self.format.is_none();
+        let stdout_is_journal = nothing_said && journal_stream::is_stdout();
+        if self.output.is_empty() {
+            self.output.push(OutputSpec::default_of(stdout_is_journal));
+        }
+        let format = self.format.unwrap_or(Format::Ndjson);
         Ok(Config {
             events: KindList::merged(&self.events),
             filters: self.filters.filters(),
             mptcp_subflows: self.mptcp_subflows,
-            outputs: outputs(&self.output, self.format, self.timestamp)?,
+            outputs: outputs(&self.output, format, self.timestamp)?,
+            stdout_is_journal,
             max_events: self.max_events,
             duration: self.duration,
             ring_size: ring_size(self.ring_size, host::online_cpus()),

@@ -26,6 +26,7 @@ pub mod consumers;
 pub mod encode;
 pub mod event;
 pub mod host;
+mod journal_stream;
 pub mod ledger;
 pub mod outlet;
 mod poll;

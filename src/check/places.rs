@@ -15,9 +15,6 @@ use crate::config::Destination;
 use crate::config::FileOutput;
 use crate::config::SocketOutput;
 
-/// Where systemd-journald listens.
-const JOURNAL: &str = "/run/systemd/journal/socket";
-
 /// What stands against writing there, with this thread's capabilities.
 pub fn doubts(destination: &Destination) -> Vec<String> {
     let doubt = match destination {
@@ -27,7 +24,7 @@ pub fn doubts(destination: &Destination) -> Vec<String> {
         Destination::File(FileOutput { path, .. }) => return file_doubts(path),
         Destination::Unix(SocketOutput { path, .. })
         | Destination::UnixDatagram(SocketOutput { path, .. }) => socket_doubt(path),
-        Destination::Journald => socket_doubt(Path::new(JOURNAL)),
+        Destination::Journald(journal) => socket_doubt(&journal.socket()),
     };
     doubt.into_iter().collect()
 }

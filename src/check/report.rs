@@ -136,7 +136,7 @@ impl Report {
             Destination::Unix(_)
             | Destination::UnixDatagram(_)
             | Destination::Stdout
-            | Destination::Journald => {}
+            | Destination::Journald(_) => {}
         }
         self.warnings(doubts);
     }

@@ -62,6 +62,10 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         sinks.push((output, control, sink));
     }
 
+    if config.stdout_is_journal && !config.quiet {
+        complain("stdout is the journal: writing fields to journald; -o stdout writes lines");
+    }
+
     let intake = Rc::new(RefCell::new(Intake {
         ledger: Ledger::new(config.max_events),
         batch: Vec::with_capacity(BATCH + 1),

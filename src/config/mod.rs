@@ -29,6 +29,7 @@ pub use self::filters::parse_netns;
 pub use self::kinds::KindList;
 pub use self::outputs::Destination;
 pub use self::outputs::FileOutput;
+pub use self::outputs::JournaldOutput;
 pub use self::outputs::MAX_OUTPUTS;
 pub use self::outputs::OnFull;
 pub use self::outputs::Output;
@@ -44,6 +45,7 @@ use crate::event::Kind;
 
 /// What to trace, and where to write it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "flags")]
 pub struct Config {
     /// The kinds of events; at least one, none twice.
     pub events: Vec<Kind>,
@@ -53,6 +55,8 @@ pub struct Config {
     pub mptcp_subflows: bool,
     /// Where to write; at least one, none twice.
     pub outputs: Vec<Output>,
+    /// Standard output is the journal, and nobody has named an output: so the journal was chosen.
+    pub stdout_is_journal: bool,
     /// Stop after so many events.
     pub max_events: Option<u64>,
     /// Stop after so long.

@@ -4,6 +4,7 @@
 //! [`Destination`](crate::config::Destination), one arm in [`open`], one test.
 
 mod file;
+mod journald;
 mod stdout;
 mod unix;
 mod unix_datagram;
@@ -15,6 +16,7 @@ use crate::config::Destination;
 use crate::ledger::Cause;
 use crate::outlet::Control;
 use crate::outlet::Frames;
+use crate::outlet::Subject;
 
 /// Takes whole frames. It lives on its outlet's thread, which alone waits for it.
 pub trait Sink: Send {
@@ -59,6 +61,15 @@ pub enum Written {
         /// Why.
         cause: Cause,
     },
+    /// The reader hangs up at a record, maybe one of an earlier write. What is written next takes its place, before
+    /// what followed it.
+    GivenUp {
+        /// Which one.
+        subject: Subject,
+        /// Those before this frame are written, or will be with what is written next; those from it on are still
+        /// to come.
+        next: usize,
+    },
 }
 
 /// Opens an output.
@@ -73,6 +84,6 @@ pub fn open(destination: &Destination, control: &Control) -> io::Result<Box<dyn 
         Destination::UnixDatagram(socket) => {
             Ok(Box::new(unix_datagram::UnixDatagram::open(socket, control)?))
         }
-        Destination::Journald => Err(io::ErrorKind::Unsupported.into()),
+        Destination::Journald(journal) => Ok(Box::new(journald::Journald::open(journal, control)?)),
     }
 }

@@ -77,7 +77,7 @@ fn outputs_are_tables_or_text() {
     assert_eq!(socket.on_full, OnFull::Block);
 
     let single = config_of("output = \"journald\"").unwrap();
-    assert_eq!(single.outputs[0].destination, Destination::Journald);
+    assert_eq!(single.outputs[0].destination.to_string(), "journald");
     assert_eq!(config_of("").unwrap(), config([""; 0]).unwrap());
 }
 
