@@ -1,0 +1,3 @@
+//! `connledger verify`: reads logs back, and says whether anything is missing.
+
+pub mod record;

@@ -1,0 +1,9 @@
+//! `connledger verify`: the decoder against the schema, the books of whole logs, and the command itself.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod decoder;
+mod written;
