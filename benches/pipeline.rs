@@ -9,11 +9,11 @@ mod support;
 use std::fs::File;
 use std::io;
 use std::io::Write as _;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use connledger::config::OnFull;
 use connledger::encode::Encoder;
 use connledger::encode::Format;
 use connledger::encode::MAX_LINE;
@@ -21,9 +21,14 @@ use connledger::ledger::Entry;
 use connledger::ledger::Ledger;
 use connledger::outlet::BATCH;
 use connledger::outlet::BatchPool;
+use connledger::outlet::Control;
+use connledger::outlet::FrameBuffer;
+use connledger::outlet::Frames;
 use connledger::outlet::Notice;
 use connledger::outlet::Outlet;
+use connledger::outlet::Parts;
 use connledger::sink::Sink;
+use connledger::sink::Written;
 use connledger::wire;
 use divan::Bencher;
 use divan::black_box;
@@ -104,7 +109,7 @@ fn decode_and_enter(bencher: Bencher<'_, '_>, processes: u32) {
 
 fn encode_as(format: Format, bencher: Bencher<'_, '_>, processes: u32) {
     let entries = entries(&host(processes));
-    let mut encoder = format.encoder(&identity(), true);
+    let mut encoder = format.encoder(&identity(), "null", true);
     let mut lines = lines();
     let bytes = encode(&mut *encoder, &entries, &mut lines);
     bencher
@@ -128,18 +133,18 @@ fn encode_table(bencher: Bencher<'_, '_>, processes: u32) {
 fn whole_on_one_thread(bencher: Bencher<'_, '_>, processes: u32) {
     let host = host(processes);
     let mut ledger = ledger(&host);
-    let mut encoder = Format::Ndjson.encoder(&identity(), false);
+    let mut encoder = Format::Ndjson.encoder(&identity(), "null", false);
     let mut output = Null::open();
     let mut batch = Vec::with_capacity(BATCH + 1);
-    let mut lines = lines();
+    let mut lines = FrameBuffer::with_capacity(BATCH, BATCH * 600 + MAX_LINE);
     bencher.counter(ItemsCount::new(host.events.len())).bench_local(|| {
         for bytes in host.events.iter() {
             batch.extend(ledger.take(bytes));
             if batch.len() == BATCH {
-                for entry in &batch {
-                    encoder.encode(entry, &mut lines);
+                for (i, entry) in batch.iter().enumerate() {
+                    lines.push(Some(i), |out| encoder.encode(entry, out));
                 }
-                output.write(&lines).unwrap();
+                output.write(lines.frames()).unwrap();
                 lines.clear();
                 batch.clear();
             }
@@ -152,10 +157,16 @@ fn whole_on_one_thread(bencher: Bencher<'_, '_>, processes: u32) {
 fn whole_with_an_outlet(bencher: Bencher<'_, '_>, processes: u32) {
     let host = host(processes);
     let mut ledger = ledger(&host);
-    let encoder = Format::Ndjson.encoder(&identity(), false);
+    let encoder = Format::Ndjson.encoder(&identity(), "null", false);
     let notice = Arc::new(Notice::new().unwrap());
-    let mut outlet =
-        Outlet::spawn("null".to_owned(), encoder, Box::new(Null::open()), notice).unwrap();
+    let parts = Parts {
+        control: Control::new("null".to_owned(), true),
+        on_full: OnFull::Block,
+        queue: OnFull::Block.default_queue(),
+        encoder,
+        sink: Box::new(Null::open()),
+    };
+    let mut outlet = Outlet::spawn(parts, notice).unwrap();
     let mut pool = BatchPool::default();
     let mut batch = Vec::with_capacity(BATCH + 1);
     bencher.counter(ItemsCount::new(host.events.len())).bench_local(|| {
@@ -163,7 +174,8 @@ fn whole_with_an_outlet(bencher: Bencher<'_, '_>, processes: u32) {
             batch.extend(ledger.take(bytes));
             if batch.len() == BATCH {
                 outlet.offer(pool.share(&mut batch));
-                assert!(outlet.flush(Instant::now() + Duration::from_secs(10)));
+                outlet.flush(Instant::now() + Duration::from_secs(10));
+                assert!(!outlet.is_full());
             }
         }
     });
@@ -180,11 +192,8 @@ impl Null {
 }
 
 impl Sink for Null {
-    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        self.0.write_all(lines)
-    }
-
-    fn hangup_fd(&self) -> Option<OwnedFd> {
-        None
+    fn write(&mut self, lines: Frames<'_>) -> io::Result<Written> {
+        self.0.write_all(lines.bytes())?;
+        Ok(Written::All)
     }
 }

@@ -13,9 +13,10 @@ use clap::error::ErrorKind;
 use self::filters::FilterOptions;
 use self::filters::RULE;
 use crate::config::Config;
-use crate::config::Destination;
 use crate::config::KindList;
+use crate::config::MAX_OUTPUTS;
 use crate::config::Output;
+use crate::config::OutputSpec;
 use crate::config::default_ring_size;
 use crate::config::parse_duration;
 use crate::config::parse_ring_size;
@@ -121,11 +122,21 @@ struct Options {
     #[command(flatten)]
     filters: FilterOptions,
 
-    /// Where to write: stdout
-    #[arg(short, long, value_name = "WHERE", default_value = "stdout", help_heading = "Output")]
-    output: Vec<Destination>,
+    /// Where to write: stdout, file:PATH, unix:PATH, unix-dgram:PATH, journald
+    ///
+    /// With options after commas, as in file:/var/log/conn.ndjson,rotate=100MiB,keep=7. Of every output:
+    /// on-full=block|drop, queue=RECORDS, format=ndjson|table. Of a file: rotate=SIZE, rotate-every=TIME, keep=N,
+    /// mode=OCTAL. Of a socket: send-buffer=SIZE. May be given several times; each output has its own queue.
+    #[arg(
+        short,
+        long,
+        value_name = "WHERE[,OPTION=VALUE]...",
+        default_value = "stdout",
+        help_heading = "Output"
+    )]
+    output: Vec<OutputSpec>,
 
-    /// How to write
+    /// How to write, where the output does not say
     #[arg(
         short,
         long,
@@ -197,11 +208,6 @@ impl Cli {
 
 impl Options {
     fn config(self) -> Result<Config, clap::Error> {
-        if self.timestamp && self.format != Format::Table {
-            return Err(conflict(
-                "--timestamp adds a column to a table (-f table); NDJSON has the time in every record",
-            ));
-        }
         Ok(Config {
             events: KindList::merged(&self.events),
             filters: self.filters.filters(),
@@ -223,16 +229,26 @@ fn ring_size(asked: Option<u32>, cpus: u32) -> u32 {
 }
 
 fn outputs(
-    destinations: &[Destination],
+    specs: &[OutputSpec],
     format: Format,
     timestamps: bool,
 ) -> Result<Vec<Output>, clap::Error> {
     let mut outputs: Vec<Output> = Vec::new();
-    for destination in destinations {
-        if outputs.iter().any(|output| output.destination == *destination) {
-            return Err(conflict(&format!("--output names {destination} twice")));
+    for spec in specs {
+        let output = spec.clone().output(format, timestamps);
+        let name = output.destination.to_string();
+        if outputs.iter().any(|output| output.destination.to_string() == name) {
+            return Err(conflict(&format!("--output names {name} twice")));
         }
-        outputs.push(Output { destination: destination.clone(), format, timestamps });
+        outputs.push(output);
+    }
+    if outputs.len() > MAX_OUTPUTS {
+        return Err(conflict(&format!("there are more than {MAX_OUTPUTS} outputs")));
+    }
+    if timestamps && outputs.iter().all(|output| output.format != Format::Table) {
+        return Err(conflict(
+            "--timestamp adds a column to a table (-f table); NDJSON has the time in every record",
+        ));
     }
     Ok(outputs)
 }

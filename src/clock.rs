@@ -61,6 +61,12 @@ pub fn boottime_ns() -> u64 {
     u64::try_from(read(ClockId::Boottime)).unwrap_or(0)
 }
 
+/// Now by the wall clock, in nanoseconds since 1970.
+#[must_use]
+pub fn now_unix_ns() -> u64 {
+    u64::try_from(read(ClockId::Realtime)).unwrap_or(0)
+}
+
 /// The wall clock is read between two readings of the other one, and the closest of a few tries counts:
 /// the thread may be interrupted in between.
 fn measure_offset() -> i64 {

@@ -133,8 +133,12 @@ impl Collector<'_> {
             match wakeup {
                 Wakeup::Outlet => self.notice.clear(),
                 Wakeup::HangUp(index) => self.outlets[*index].hang_up(),
-                Wakeup::Ring | Wakeup::Signal => {}
+                Wakeup::Signal => self.signals.clear(),
+                Wakeup::Ring => {}
             }
+        }
+        if self.signals.take_reopen() {
+            self.outlets.iter().for_each(Outlet::reopen);
         }
         self.bury_ended_outlets();
         for outlet in &mut self.outlets {
@@ -270,7 +274,10 @@ impl Collector<'_> {
         self.account_skipped();
         {
             let intake = &mut *self.intake.borrow_mut();
-            let entry = intake.ledger.heartbeat();
+            let outlets = &self.outlets;
+            let entry = intake
+                .ledger
+                .heartbeat(|ledger| outlets.iter().map(|outlet| outlet.figures(ledger)).collect());
             intake.batch.push(entry);
         }
         self.hand_over();
@@ -284,21 +291,23 @@ impl Collector<'_> {
     }
 
     fn bury_ended_outlets(&mut self) {
+        let handed = self.intake.borrow().ledger.written();
         for outlet in &mut self.outlets {
             if let Some(End::Failed(err)) = outlet.ended() {
-                self.failures.push(format!("cannot write to {}: {err}", outlet.name()));
+                let failure = end::cannot_write(outlet, handed, &err.to_string());
+                self.failures.push(failure);
             }
         }
     }
 
+    /// Once per cause: the log has every single loss, the summary the sum.
     fn warn_of_losses(&mut self) {
         let losses = self.intake.borrow().ledger.losses();
-        for (cause, count) in losses.iter() {
-            // Once per cause: the log has every single loss, the summary the sum.
-            if self.losses_told.iter().all(|(told, _)| told != cause) {
-                complain(&format!("warning: {count} events lost: {}", cause.advice()));
-                self.losses_told.add(cause, 1);
-            }
+        for (cause, count) in losses.not_in(&mut self.losses_told) {
+            complain(&format!("warning: {count} events lost: {}", cause.advice()));
+        }
+        for outlet in &mut self.outlets {
+            outlet.warn_of_losses();
         }
     }
 

@@ -1,5 +1,4 @@
-//! Who reads our output: the processes behind the pipe or socket that is our stdout, and those that read
-//! theirs. A shipper that sends every event over TCP would otherwise be an event for every event.
+//! Who reads our output: the processes behind the pipe or socket that it is, and those that read theirs. A shipper that sends every event over TCP would otherwise be an event for every event.
 //!
 //! They are looked for in /proc once, right before tracing begins, so that `--exclude-self` can refuse their
 //! connections by process id.
@@ -49,15 +48,15 @@ pub struct Consumers {
     pub doubts: Vec<String>,
 }
 
-/// Finds the consumers of our standard output. A terminal or a file has none.
+/// Finds the consumers of an output of ours. A terminal or a file has none.
 #[must_use]
-pub fn find() -> Consumers {
+pub fn find(output: impl AsFd) -> Consumers {
     if !is_initial_pid_namespace() {
         // The kernel side knows processes by their ids there.
         let doubt = "process ids here are not those of the host (a pid namespace)".to_owned();
         return Consumers { doubts: vec![doubt], ..Consumers::default() };
     }
-    find_behind(rustix::stdio::stdout())
+    find_behind(output)
 }
 
 /// The first pid namespace of every kernel has this inode number (`PROC_PID_INIT_INO`).
@@ -103,16 +102,16 @@ fn look(output: impl AsFd) -> Consumers {
     match other_end(&output) {
         Ok(OtherEnd::Pipe(name)) => Pipes::of_all_processes(&name).follow(&name, &mut consumers),
         Ok(OtherEnd::Socket(INIT)) => {
-            let doubt = "init listens at the socket that is stdout; who reads it is not known";
+            let doubt = "init listens at the socket that is the output; who reads it is not known";
             consumers.doubts.push(doubt.to_owned());
         }
         Ok(OtherEnd::Socket(0)) => {
-            let doubt = "who is at the other end of the socket that is stdout is not known";
+            let doubt = "who is at the other end of the socket that is the output is not known";
             consumers.doubts.push(doubt.to_owned());
         }
         Ok(OtherEnd::Socket(pid)) => consumers.pids.push(pid),
         Ok(OtherEnd::Nobody) => {}
-        Err(err) => consumers.doubts.push(format!("cannot tell who reads stdout: {err}")),
+        Err(err) => consumers.doubts.push(format!("cannot tell who reads the output: {err}")),
     }
     consumers.pids.retain(|&pid| pid != process::id());
     consumers.pids.sort_unstable();

@@ -21,6 +21,7 @@ pub use self::records::Figures;
 pub use self::records::FiltersGiven;
 pub use self::records::Incomplete;
 pub use self::records::Loss;
+pub use self::records::OutputFigures;
 pub use self::records::Start;
 pub use self::records::Stop;
 pub use self::records::StopReason;
@@ -190,6 +191,12 @@ impl Ledger {
         self.counters.filtered.iter().sum::<u64>() + self.beyond_limit
     }
 
+    /// Events handed to the outputs so far.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
     /// Events that were observed when the counters were last read, and are not accounted for.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
@@ -223,13 +230,15 @@ impl Ledger {
             incomplete: (incomplete != Incomplete::default()).then_some(incomplete),
             recovered: self.counters.recovered,
             clock_step_us: self.clock.take_step_ns().map(|step| step / 1000),
+            outputs: Vec::new(),
         }
     }
 
-    /// The books as they stand, for a heartbeat: with what is on its way.
-    pub fn heartbeat(&mut self) -> Entry {
+    /// The books as they stand, for a heartbeat: with what is on its way, and how each output stands.
+    pub fn heartbeat(&mut self, outputs: impl FnOnce(&Figures) -> Vec<OutputFigures>) -> Entry {
         let mut figures = self.figures();
         figures.in_flight = Some(self.in_flight());
+        figures.outputs = outputs(&figures);
         self.own(Body::Heartbeat(Box::new(figures)))
     }
 }

@@ -10,7 +10,6 @@ use std::alloc::Layout;
 use std::alloc::System;
 use std::cell::Cell;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -19,6 +18,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
+use connledger::config::OnFull;
 use connledger::encode::Encoder;
 use connledger::encode::Format;
 use connledger::encode::Ndjson;
@@ -26,9 +26,13 @@ use connledger::ledger::Ledger;
 use connledger::outlet::BATCH;
 use connledger::outlet::Batch;
 use connledger::outlet::BatchPool;
+use connledger::outlet::Control;
+use connledger::outlet::Frames;
 use connledger::outlet::Notice;
 use connledger::outlet::Outlet;
+use connledger::outlet::Parts;
 use connledger::sink::Sink;
+use connledger::sink::Written;
 use connledger::wire::cl_owner;
 use connledger::wire::to_bytes;
 
@@ -96,7 +100,7 @@ impl Pipeline {
             ledger: Ledger::new(None),
             batch: Vec::with_capacity(BATCH + 1),
             pool: BatchPool::default(),
-            encoder: format.encoder(&identity(), true),
+            encoder: format.encoder(&identity(), "stdout", true),
             lines: Vec::with_capacity(BATCH * 1024),
             bytes: 0,
         }
@@ -139,12 +143,8 @@ fn a_record_allocates_nothing() {
 struct Nowhere;
 
 impl Sink for Nowhere {
-    fn write(&mut self, _lines: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn hangup_fd(&self) -> Option<OwnedFd> {
-        None
+    fn write(&mut self, _lines: Frames<'_>) -> io::Result<Written> {
+        Ok(Written::All)
     }
 }
 
@@ -156,9 +156,15 @@ fn nor_does_its_way_through_an_outlet() {
     let mut ledger = Ledger::new(None);
     host.announcements.iter().for_each(|record| assert!(ledger.take(record).is_none()));
     let notice = Arc::new(Notice::new().expect("a descriptor"));
-    let encoder = Box::new(Ndjson::new(&identity()));
-    let mut outlet =
-        Outlet::spawn("nowhere".to_owned(), encoder, Box::new(Nowhere), notice).expect("a thread");
+    let encoder = Box::new(Ndjson::new(&identity(), "stdout"));
+    let parts = Parts {
+        control: Control::new("nowhere".to_owned(), true),
+        on_full: OnFull::Block,
+        queue: OnFull::Block.default_queue(),
+        encoder,
+        sink: Box::new(Nowhere),
+    };
+    let mut outlet = Outlet::spawn(parts, notice).expect("a thread");
     let mut batch = Vec::with_capacity(BATCH + 1);
     let mut pool = BatchPool::default();
     let mut pass = |outlet: &mut Outlet| {
@@ -166,7 +172,8 @@ fn nor_does_its_way_through_an_outlet() {
             batch.extend(ledger.take(record));
             if batch.len() == BATCH {
                 outlet.offer(pool.share(&mut batch));
-                assert!(outlet.flush(soon()), "it takes everything");
+                outlet.flush(soon());
+                assert!(!outlet.is_full(), "it takes everything");
             }
         }
     };

@@ -71,7 +71,7 @@ static STRICT: LazyLock<Validator> = LazyLock::new(|| validator(&strict()));
 /// One line of NDJSON as it should be.
 fn check_ndjson(identity: &Identity, entry: &Entry) -> Result<(), TestCaseError> {
     let mut out = Vec::new();
-    let mut encoder = Ndjson::new(identity);
+    let mut encoder = Ndjson::new(identity, "stdout");
     encoder.begin(&mut out);
     encoder.encode(entry, &mut out);
     prop_assert!(out.len() < MAX_LINE, "{} bytes", out.len());
@@ -159,13 +159,13 @@ proptest::proptest! {
         let Ok(Record::Event(event)) = decode(&to_bytes(&records::accept())) else {
             panic!("a sound record")
         };
-        let mut encoder = Ndjson::new(&identity());
+        let mut encoder = Ndjson::new(&identity(), "stdout");
         for owner in owners {
             let event = Event { owner: Some(owner), ..event.clone() };
             let entry = Entry { seq: 1, time_unix_ns: 1, body: Body::Event(event) };
             let (mut line, mut expected) = (Vec::new(), Vec::new());
             encoder.encode(&entry, &mut line);
-            Ndjson::new(&identity()).encode(&entry, &mut expected);
+            Ndjson::new(&identity(), "stdout").encode(&entry, &mut expected);
             prop_assert_eq!(line.escape_ascii().to_string(), expected.escape_ascii().to_string());
         }
     }

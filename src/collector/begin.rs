@@ -1,6 +1,7 @@
 //! The beginning: open the outputs, attach, `start`, list what is open, drop all privileges, `ready`.
 
 use std::cell::RefCell;
+use std::os::fd::OwnedFd;
 use std::process;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,7 +14,9 @@ use super::Drained;
 use super::Intake;
 use super::complain;
 use crate::config::Config;
+use crate::config::Destination;
 use crate::config::Filters;
+use crate::config::Output;
 use crate::consumers;
 use crate::host::Identity;
 use crate::ledger::Body;
@@ -22,21 +25,26 @@ use crate::ledger::Losses;
 use crate::ledger::Start;
 use crate::outlet::BATCH;
 use crate::outlet::BatchPool;
+use crate::outlet::Control;
 use crate::outlet::Notice;
 use crate::outlet::Outlet;
+use crate::outlet::Parts;
 use crate::poll::Poller;
 use crate::privileges;
 use crate::probe::Probe;
 use crate::probe::Settings;
 use crate::signals::Signals;
 use crate::sink;
+
 /// Traces until something says stop.
 ///
 /// # Errors
 /// If tracing cannot begin, or an output cannot be written to the end.
 pub fn run(config: &Config) -> anyhow::Result<()> {
     let identity = Identity::read()?;
-    let signals = Signals::register().context("cannot handle signals")?;
+    let beyond_stdout = |output: &Output| output.destination != Destination::Stdout;
+    let signals = Signals::register(config.outputs.iter().any(beyond_stdout))
+        .context("cannot handle signals")?;
     let notice = Arc::new(Notice::new().context("cannot make an eventfd")?);
     let mut poller = Poller::new().context("cannot make an epoll set")?;
     poller.watch_signals(&signals)?;
@@ -45,19 +53,22 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     // not attach writes nothing.
     let mut sinks = Vec::new();
     for (index, output) in config.outputs.iter().enumerate() {
-        let sink = sink::open(&output.destination)
+        let control = Control::new(output.destination.to_string(), config.quiet);
+        let sink = sink::open(&output.destination, &control)
             .with_context(|| format!("cannot open the output {}", output.destination))?;
         if let Some(fd) = sink.hangup_fd() {
             poller.watch_hangup(index, fd)?;
         }
-        sinks.push((output, sink));
+        sinks.push((output, control, sink));
     }
 
     let intake = Rc::new(RefCell::new(Intake {
         ledger: Ledger::new(config.max_events),
         batch: Vec::with_capacity(BATCH + 1),
     }));
-    let filters = effective_filters(config);
+    let readers = sinks.iter().filter_map(|(_, _, sink)| sink.reader_fd()).collect::<Vec<_>>();
+    let filters = effective_filters(config, &readers);
+    drop(readers);
     let settings = Settings {
         events: &config.events,
         filters: &filters,
@@ -75,10 +86,11 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     poller.watch_ring(probe.wake_fd())?;
 
     let mut outlets = Vec::new();
-    for (output, sink) in sinks {
-        let encoder = output.format.encoder(&identity, output.timestamps);
-        let name = output.destination.to_string();
-        outlets.push(Outlet::spawn(name, encoder, sink, Arc::clone(&notice))?);
+    for (output, control, sink) in sinks {
+        let encoder = output.format.encoder(&identity, control.output(), output.timestamps);
+        let Output { on_full, queue, .. } = *output;
+        let parts = Parts { control, on_full, queue, encoder, sink };
+        outlets.push(Outlet::spawn(parts, Arc::clone(&notice))?);
     }
     let begun = Instant::now();
     let mut collector = Collector {
@@ -103,14 +115,16 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
 }
 
 /// The filters, with what `--exclude-self` finds.
-fn effective_filters(config: &Config) -> Filters {
+fn effective_filters(config: &Config, readers: &[OwnedFd]) -> Filters {
     let mut filters = config.filters.clone();
     if filters.exclude_self {
-        let consumers = consumers::find();
-        for doubt in &consumers.doubts {
-            complain(&format!("warning: --exclude-self may miss some: {doubt}"));
+        for reader in readers {
+            let consumers = consumers::find(reader);
+            for doubt in &consumers.doubts {
+                complain(&format!("warning: --exclude-self may miss some: {doubt}"));
+            }
+            filters.pids.exclude.extend(consumers.pids);
         }
-        filters.pids.exclude.extend(consumers.pids);
     }
     filters
 }

@@ -2,10 +2,9 @@
 
 mod filters;
 mod kinds;
+mod outputs;
 mod units;
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 pub use self::filters::Cgroup;
@@ -24,11 +23,17 @@ pub use self::filters::PortRange;
 pub use self::filters::parse_names;
 pub use self::filters::parse_netns;
 pub use self::kinds::KindList;
+pub use self::outputs::Destination;
+pub use self::outputs::FileOutput;
+pub use self::outputs::MAX_OUTPUTS;
+pub use self::outputs::OnFull;
+pub use self::outputs::Output;
+pub use self::outputs::OutputSpec;
+pub use self::outputs::SocketOutput;
 pub use self::units::default_ring_size;
 pub use self::units::parse_duration;
 pub use self::units::parse_ring_size;
 pub use self::units::smallest_ring_size;
-use crate::encode::Format;
 use crate::event::Kind;
 
 /// What to trace, and where to write it.
@@ -56,41 +61,4 @@ pub struct Config {
     pub quiet: bool,
     /// Say more.
     pub verbose: bool,
-}
-
-/// One output.
-#[derive(Clone, Debug)]
-pub struct Output {
-    /// Where to.
-    pub destination: Destination,
-    /// How.
-    pub format: Format,
-    /// A table gets a column of times.
-    pub timestamps: bool,
-}
-
-/// A place to write to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Destination {
-    /// Standard output.
-    Stdout,
-}
-
-impl fmt::Display for Destination {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stdout => f.write_str("stdout"),
-        }
-    }
-}
-
-impl FromStr for Destination {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "stdout" | "-" => Ok(Self::Stdout),
-            _ => Err("the only output so far is stdout".to_owned()),
-        }
-    }
 }

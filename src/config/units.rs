@@ -14,7 +14,7 @@ const MAX_RING: u64 = 1 << 30;
 /// If it is none, or out of bounds.
 pub fn parse_ring_size(text: &str) -> Result<u32, String> {
     let bounds = || "it must lie between 4KiB and 1024MiB".to_owned();
-    let bytes = parse_bytes(text)?;
+    let bytes = parse_size(text)?;
     if !(MIN_RING..=MAX_RING).contains(&bytes) {
         return Err(bounds());
     }
@@ -38,7 +38,11 @@ pub fn smallest_ring_size(cpus: u32) -> u32 {
     (cpus * OF_A_CPU).next_power_of_two()
 }
 
-fn parse_bytes(text: &str) -> Result<u64, String> {
+/// Reads a size: a number of bytes, or of KiB, MiB or GiB.
+///
+/// # Errors
+/// If it is none.
+pub fn parse_size(text: &str) -> Result<u64, String> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(end);
     let factor = match unit.trim() {
@@ -46,7 +50,9 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
         "KiB" | "K" | "k" => 1 << 10,
         "MiB" | "M" => 1 << 20,
         "GiB" | "G" => 1 << 30,
-        other => return Err(format!("'{other}' is no unit; use bytes, KiB or MiB, as in 8MiB")),
+        other => {
+            return Err(format!("'{other}' is no unit; use bytes, KiB, MiB or GiB, as in 8MiB"));
+        }
     };
     digits
         .parse::<u64>()

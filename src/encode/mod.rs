@@ -38,14 +38,17 @@ pub enum Format {
     Ndjson,
     /// Columns for people, as those of tcpconnect and tcpaccept
     Table,
+    /// Fields of the systemd journal's native protocol
+    #[value(skip)]
+    Journal,
 }
 
 impl Format {
-    /// An encoder of this format; `timestamps` asks a table for a column of times.
+    /// An encoder of this format for the output that is called so; `timestamps` asks a table for a column of times.
     #[must_use]
-    pub fn encoder(self, identity: &Identity, timestamps: bool) -> Box<dyn Encoder> {
+    pub fn encoder(self, identity: &Identity, output: &str, timestamps: bool) -> Box<dyn Encoder> {
         match self {
-            Self::Ndjson => Box::new(Ndjson::new(identity)),
+            Self::Ndjson | Self::Journal => Box::new(Ndjson::new(identity, output)),
             Self::Table => Box::new(Table::new(timestamps)),
         }
     }

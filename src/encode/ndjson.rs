@@ -42,6 +42,8 @@ pub struct Ndjson {
     prefix: Vec<u8>,
     /// `","host":"…","event":"`: what stands between the time and the event.
     after_time: Vec<u8>,
+    /// `,"output":"…"`: what names the output, in the records that tell of outputs.
+    output: Vec<u8>,
     /// `,"conn":"` and the boot id.
     conn_prefix: String,
     time: TimeWriter,
@@ -49,16 +51,21 @@ pub struct Ndjson {
 }
 
 impl Ndjson {
-    /// An encoder for the records of one run.
+    /// An encoder for the records of one run, to the output that is called so.
     #[must_use]
-    pub fn new(identity: &Identity) -> Self {
+    pub fn new(identity: &Identity, output: &str) -> Self {
         let run = &identity.run;
         let prefix = format!("{{\"schema\":\"{SCHEMA_VERSION}\",\"run\":\"{run}\",\"seq\":");
         let mut after_time = b"\",\"host\":\"".to_vec();
         push_escaped(&mut after_time, identity.host.as_bytes());
         after_time.extend_from_slice(b"\",\"event\":\"");
+        let mut name = key!("output").as_bytes().to_vec();
+        name.push(b'"');
+        push_escaped(&mut name, output.as_bytes());
+        name.push(b'"');
         let boot = identity.short_boot_id();
         Self {
+            output: name,
             prefix: prefix.into_bytes(),
             after_time,
             conn_prefix: format!("{}\"{boot}-", key!("conn")),
@@ -159,15 +166,18 @@ impl Encoder for Ndjson {
             }
             Body::Start(start) => {
                 self.common(out, entry, "start");
+                out.extend_from_slice(&self.output);
                 own_fields(out, start);
             }
             Body::Ready => self.common(out, entry, "ready"),
             Body::Heartbeat(figures) => {
                 self.common(out, entry, "heartbeat");
+                out.extend_from_slice(&self.output);
                 own_fields(out, figures);
             }
             Body::Stop(stop) => {
                 self.common(out, entry, "stop");
+                out.extend_from_slice(&self.output);
                 own_fields(out, stop);
             }
         }

@@ -85,7 +85,7 @@ impl Encoder for Table {
                     .iter()
                     .map(|(cause, count)| format!("{count} {}", cause.name()))
                     .collect();
-                let line = format!("# {} events lost here: {}\n", loss.count, causes.join(", "));
+                let line = format!("# {} records lost here: {}\n", loss.count, causes.join(", "));
                 out.extend_from_slice(line.as_bytes());
             }
             Body::Heartbeat(figures) => figures_line(out, "so far", figures),

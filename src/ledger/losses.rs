@@ -17,12 +17,29 @@ pub enum Cause {
     Malformed,
     /// Counted, and never heard of again: a fault of connledger, told rather than hidden.
     Unaccounted,
+    /// An output's queue was full: its reader was too slow, or gone.
+    OutputFull,
+    /// A datagram was larger than the socket takes.
+    TooLarge,
+    /// The reader hung up at it, twice.
+    Refused,
+    /// A record of the ledger's own, and no event, was among those that an output lost.
+    OwnRecord,
 }
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 5] =
-        [Self::RingFull, Self::Nested, Self::DescriptorGone, Self::Malformed, Self::Unaccounted];
+    pub const ALL: [Self; 9] = [
+        Self::RingFull,
+        Self::Nested,
+        Self::DescriptorGone,
+        Self::Malformed,
+        Self::Unaccounted,
+        Self::OutputFull,
+        Self::TooLarge,
+        Self::Refused,
+        Self::OwnRecord,
+    ];
 
     /// As it stands in a record's `causes`.
     #[must_use]
@@ -33,6 +50,10 @@ impl Cause {
             Self::DescriptorGone => "descriptor_gone",
             Self::Malformed => "malformed",
             Self::Unaccounted => "unaccounted",
+            Self::OutputFull => "output_full",
+            Self::TooLarge => "too_large",
+            Self::Refused => "refused",
+            Self::OwnRecord => "own_record",
         }
     }
 
@@ -47,6 +68,12 @@ impl Cause {
             Self::DescriptorGone => "descriptors were closed while accept returned",
             Self::Malformed => "records were malformed: please report this",
             Self::Unaccounted => "records are unaccounted for: please report this",
+            Self::OutputFull => {
+                "the output's queue was full: raise queue=, give it a faster reader, or use on-full=block"
+            }
+            Self::TooLarge => "the socket takes no datagrams that large: raise send-buffer=",
+            Self::Refused => "the reader hung up at them twice: its own log may say why",
+            Self::OwnRecord => "records of the ledger's own were among them",
         }
     }
 }
@@ -67,12 +94,38 @@ impl Losses {
         self.0.iter().sum()
     }
 
+    /// Those that were events.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.total() - self.0[Cause::OwnRecord as usize]
+    }
+
+    /// Those by all other causes.
+    #[must_use]
+    pub fn without(mut self, cause: Cause) -> Self {
+        self.0[cause as usize] = 0;
+        self
+    }
+
     /// The causes that occurred, with their counts.
     pub fn iter(&self) -> impl Iterator<Item = (Cause, u64)> {
         Cause::ALL.into_iter().zip(self.0).filter(|&(_, count)| count != 0)
     }
 
-    pub(super) fn merge(&mut self, other: &Self) {
+    /// Those by causes of which nothing was `told` yet; now it is.
+    pub fn not_in(&self, told: &mut Self) -> impl Iterator<Item = (Cause, u64)> + use<> {
+        let mut news = *self;
+        for (new, told) in news.0.iter_mut().zip(&mut told.0) {
+            if *told != 0 {
+                *new = 0;
+            }
+            *told |= *new;
+        }
+        news.iter().collect::<Vec<_>>().into_iter()
+    }
+
+    /// Adds the losses of another account.
+    pub fn merge(&mut self, other: &Self) {
         for (mine, theirs) in self.0.iter_mut().zip(other.0) {
             *mine += theirs;
         }

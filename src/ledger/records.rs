@@ -142,6 +142,31 @@ pub struct Figures {
     /// The wall clock was set by so much since the last time that figures were told, microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_step_us: Option<i64>,
+    /// The same books as each output has them, in the order in which they were asked for.
+    pub outputs: Vec<OutputFigures>,
+}
+
+/// The books of one output: `observed = written + lost + filtered`, with what is still in flight.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OutputFigures {
+    /// Its name.
+    pub output: String,
+    /// Events that it has written.
+    pub written: u64,
+    /// Events that it lacks: those that the ledger lost, and those that it lost itself.
+    pub lost: u64,
+    /// Events that wait for it; at the end of a run, those that it did not take in time.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub in_flight: u64,
+    /// Records that were sent twice, because a reader may not have read them before it went away.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub resent: u64,
+    /// Nothing is written to it any more: its reader went away for good, or it failed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub closed: bool,
+    /// `lost` by cause; absent if nothing was lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub causes: Option<Losses>,
 }
 
 /// Events that were told, but not wholly.

@@ -9,26 +9,65 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use crate::config::Destination;
+use crate::ledger::Cause;
+use crate::outlet::Control;
+use crate::outlet::Frames;
 
-/// Takes whole lines. It lives on its outlet's thread, which alone waits for it.
+/// Takes whole frames. It lives on its outlet's thread, which alone waits for it.
 pub trait Sink: Send {
-    /// Writes `lines`: one or more, each with its newline. Blocks while the reader does not read.
+    /// Writes frames: lines, each with its newline, or datagrams. Each wholly, or not at all. Blocks while the reader
+    /// does not read, is not there, or while there is no room.
     ///
     /// # Errors
-    /// `BrokenPipe` if the reader is gone, which is a clean end; anything else is a failure.
-    fn write(&mut self, lines: &[u8]) -> io::Result<()>;
+    /// `BrokenPipe` if the reader is gone, which is a clean end; anything else is the end of this output, too, and a
+    /// failure. What may mend itself is no error: it is said, and waited for, until the program ends.
+    fn write(&mut self, frames: Frames<'_>) -> io::Result<Written>;
 
-    /// A descriptor on which a poll for nothing reports a hang-up when the reader goes away; `None` if
-    /// this kind of output cannot tell. It is asked for once, when the output is opened.
-    fn hangup_fd(&self) -> Option<OwnedFd>;
+    /// Somebody has asked to open the file again (SIGHUP).
+    ///
+    /// # Errors
+    /// As [`Sink::write`].
+    fn reopen(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// A descriptor on which a poll for nothing reports a hang-up when the reader goes away for good; `None` if
+    /// this kind of output cannot tell, or waits for another reader. It is asked for once, when the output is opened.
+    fn hangup_fd(&self) -> Option<OwnedFd> {
+        None
+    }
+
+    /// A descriptor at whose other end the reader is, for those who want to know him when tracing begins; `None` if
+    /// there is none yet.
+    fn reader_fd(&self) -> Option<OwnedFd> {
+        None
+    }
+}
+
+/// What became of frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// All are written.
+    All,
+    /// Those before this one are written. It can never be, and those after it are still to come.
+    Refused {
+        /// Which one.
+        frame: usize,
+        /// Why.
+        cause: Cause,
+    },
 }
 
 /// Opens an output.
 ///
 /// # Errors
 /// If it cannot be written to.
-pub fn open(destination: &Destination) -> io::Result<Box<dyn Sink>> {
+pub fn open(destination: &Destination, _control: &Control) -> io::Result<Box<dyn Sink>> {
     match destination {
         Destination::Stdout => Ok(Box::new(stdout::Stdout::open()?)),
+        Destination::File(_)
+        | Destination::Unix(_)
+        | Destination::UnixDatagram(_)
+        | Destination::Journald => Err(io::ErrorKind::Unsupported.into()),
     }
 }

@@ -11,6 +11,8 @@ use rustix::fs::FileType;
 use rustix::pipe::PIPE_BUF;
 
 use super::Sink;
+use super::Written;
+use crate::outlet::Frames;
 
 /// Standard output.
 #[derive(Debug)]
@@ -58,16 +60,14 @@ impl Stdout {
 }
 
 impl Sink for Stdout {
-    fn write(&mut self, mut lines: &[u8]) -> io::Result<()> {
-        if !self.pipe {
-            return self.write_whole(lines);
-        }
+    fn write(&mut self, mut lines: Frames<'_>) -> io::Result<Written> {
+        let most = if self.pipe { PIPE_BUF } else { usize::MAX };
         while !lines.is_empty() {
-            let (now, later) = lines.split_at(whole_lines(lines, PIPE_BUF));
-            self.write_whole(now)?;
-            lines = later;
+            let now = lines.that_fit(most);
+            self.write_whole(lines.slice(0..now).bytes())?;
+            lines = lines.from(now);
         }
-        Ok(())
+        Ok(Written::All)
     }
 
     fn hangup_fd(&self) -> Option<OwnedFd> {
@@ -76,32 +76,8 @@ impl Sink for Stdout {
         }
         self.file.try_clone().ok().map(OwnedFd::from)
     }
-}
 
-/// The length of as many whole lines as fit into `limit` bytes; at least of the first one.
-fn whole_lines(lines: &[u8], limit: usize) -> usize {
-    if lines.len() <= limit {
-        return lines.len();
-    }
-    let newline = |b: &u8| *b == b'\n';
-    lines[..limit]
-        .iter()
-        .rposition(newline)
-        .or_else(|| lines.iter().position(newline))
-        .map_or(lines.len(), |at| at + 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::whole_lines;
-
-    #[test]
-    fn splits_between_lines() {
-        assert_eq!(whole_lines(b"aa\nbb\ncc\n", 100), 9);
-        assert_eq!(whole_lines(b"aa\nbb\ncc\n", 8), 6);
-        assert_eq!(whole_lines(b"aa\nbb\ncc\n", 6), 6);
-        assert_eq!(whole_lines(b"aa\nbb\ncc\n", 5), 3);
-        assert_eq!(whole_lines(b"aaaaaaaa\nbb\n", 5), 9, "a line alone may be longer");
-        assert_eq!(whole_lines(b"aaaaaaaa", 5), 8);
+    fn reader_fd(&self) -> Option<OwnedFd> {
+        self.file.try_clone().ok().map(OwnedFd::from)
     }
 }

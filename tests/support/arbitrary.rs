@@ -20,6 +20,7 @@ use connledger::ledger::Figures;
 use connledger::ledger::Incomplete;
 use connledger::ledger::Loss;
 use connledger::ledger::Losses;
+use connledger::ledger::OutputFigures;
 use connledger::ledger::Start;
 use connledger::ledger::Stop;
 use connledger::ledger::StopReason;
@@ -35,8 +36,10 @@ use connledger::wire::cl_open;
 use connledger::wire::cl_owner;
 use connledger::wire::cl_reset;
 use connledger::wire::cl_retransmit;
+use proptest::array::uniform4;
 use proptest::array::uniform5;
 use proptest::array::uniform6;
+use proptest::array::uniform9;
 use proptest::array::uniform16;
 use proptest::collection::vec;
 use proptest::option;
@@ -45,6 +48,7 @@ use proptest::prelude::Just;
 use proptest::prelude::Strategy;
 use proptest::prelude::any;
 use proptest::prop_oneof;
+use proptest::sample::select;
 
 use super::records::AF_INET;
 use super::records::AF_INET6;
@@ -345,7 +349,7 @@ fn beginning() -> BoxedStrategy<Start> {
 }
 
 fn losses() -> BoxedStrategy<Losses> {
-    uniform5(number())
+    uniform9(number())
         .prop_map(|counts| {
             let mut losses = Losses::default();
             for (cause, count) in Cause::ALL.into_iter().zip(counts) {
@@ -354,6 +358,11 @@ fn losses() -> BoxedStrategy<Losses> {
             losses
         })
         .boxed()
+}
+
+fn of_ledger(losses: Losses) -> Losses {
+    let of_outputs = [Cause::OutputFull, Cause::TooLarge, Cause::Refused, Cause::OwnRecord];
+    of_outputs.into_iter().fold(losses, Losses::without)
 }
 
 fn occurred(losses: &Losses) -> bool {
@@ -399,13 +408,14 @@ fn incomplete() -> BoxedStrategy<Incomplete> {
 /// Nothing empty is told, as the ledger has it.
 fn figures() -> BoxedStrategy<Figures> {
     let books = uniform5(number());
-    (books, losses(), incomplete(), option::of(any::<i64>()))
+    (books, losses(), incomplete(), option::of(any::<i64>()), vec(output_figures(), 0..=8))
         .prop_map(
             |(
                 [observed, written, lost, filtered, recovered],
                 losses,
                 incomplete,
                 clock_step_us,
+                outputs,
             )| {
                 Figures {
                     observed,
@@ -413,13 +423,31 @@ fn figures() -> BoxedStrategy<Figures> {
                     lost,
                     filtered,
                     in_flight: None,
-                    causes: Some(losses).filter(occurred),
+                    causes: Some(of_ledger(losses)).filter(occurred),
                     incomplete: Some(incomplete).filter(|none| *none != Incomplete::default()),
                     recovered,
                     clock_step_us,
+                    outputs,
                 }
             },
         )
+        .boxed()
+}
+
+fn output_figures() -> BoxedStrategy<OutputFigures> {
+    let names = ["stdout", "journald", "file:/var/log/a b.ndjson", "unix:/run/x", "unix-dgram:y"];
+    let long = format!("file:/{}", "x".repeat(254));
+    let name = prop_oneof![select(names.to_vec()).prop_map(str::to_owned), Just(long)];
+    (name, uniform4(number()), losses(), any::<bool>())
+        .prop_map(|(output, [written, lost, in_flight, resent], losses, closed)| OutputFigures {
+            output,
+            written,
+            lost,
+            in_flight,
+            resent,
+            closed,
+            causes: Some(losses.without(Cause::OwnRecord)).filter(occurred),
+        })
         .boxed()
 }
 

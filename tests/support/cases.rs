@@ -10,12 +10,15 @@ use connledger::config::parse_names;
 use connledger::event::Kind;
 use connledger::ledger::Body;
 use connledger::ledger::Cause;
+use connledger::ledger::Entry;
 use connledger::ledger::Figures;
 use connledger::ledger::Incomplete;
 use connledger::ledger::Losses;
+use connledger::ledger::OutputFigures;
 use connledger::ledger::Start;
 use connledger::ledger::Stop;
 use connledger::ledger::StopReason;
+use connledger::outlet::Missed;
 use connledger::probe::Hooks;
 use connledger::wire::cl_accept;
 use connledger::wire::cl_attribution;
@@ -59,6 +62,7 @@ use super::records::tied;
 use super::records::without;
 use super::run::Run;
 use super::run::start;
+use super::run::stdout;
 
 /// Puts records into a run.
 pub type Fill = fn(&mut Run);
@@ -197,23 +201,61 @@ fn ledger(run: &mut Run) {
     // One is left of which nobody knows.
     run.account(&Counters { observed: [11, 0, 0, 0, 0, 0, 0, 0], ..counters });
     run.declare_unaccounted();
-    let figures = run.ledger().figures();
+    let mut figures = run.ledger().figures();
+    figures.outputs.push(stdout(&figures));
     run.own(Body::Stop(Box::new(Stop { reason: StopReason::Interrupted, figures })));
     beginnings(run);
+    lost_by_an_output(run);
     // All causes at once; little is missing elsewhere, and the clock was set back.
-    let mut causes = Losses::default();
-    for (cause, count) in Cause::ALL.into_iter().zip(1..) {
-        causes.add(cause, count);
-    }
+    let causes = |most| {
+        let mut causes = Losses::default();
+        for (cause, count) in Cause::ALL.into_iter().zip(1..=most) {
+            causes.add(cause, count);
+        }
+        causes
+    };
+    let [lost_by_ledger, lost_by_output] = [causes(5), causes(8)];
     run.own(Body::Heartbeat(Box::new(Figures {
-        observed: causes.total(),
-        lost: causes.total(),
+        observed: lost_by_ledger.total() + 1,
+        written: 1,
+        lost: lost_by_ledger.total(),
         in_flight: Some(0),
-        causes: Some(causes),
+        causes: Some(lost_by_ledger),
         incomplete: Some(Incomplete { process_unknown: 1, ..Incomplete::default() }),
         clock_step_us: Some(-2_500_000),
+        outputs: vec![
+            OutputFigures {
+                output: "unix:/run/collector.sock".to_owned(),
+                written: 1,
+                lost: lost_by_output.total(),
+                in_flight: 2,
+                resent: 3,
+                closed: false,
+                causes: Some(lost_by_output),
+            },
+            OutputFigures {
+                output: "file:/var/log/connledger/events.ndjson".to_owned(),
+                closed: true,
+                ..OutputFigures::default()
+            },
+        ],
         ..Figures::default()
     })));
+}
+
+/// An event, a heartbeat and a loss of the ledger's, which one output lacks.
+fn lost_by_an_output(run: &mut Run) {
+    let lacks = |entry: &&Entry| (3..=5).contains(&entry.seq);
+    let entries: Vec<Entry> = run.entries().iter().filter(lacks).cloned().collect();
+    let mut missed = Missed::new(&entries[0], Cause::OutputFull);
+    for entry in &entries[1..] {
+        missed.append(&Missed::new(entry, Cause::OutputFull));
+    }
+    let time = entries[0].time_unix_ns;
+    run.enter(missed.entry(time));
+    for cause in [Cause::TooLarge, Cause::Refused] {
+        run.enter(Missed::new(&entries[0], cause).entry(time));
+    }
 }
 
 /// Other beginnings.
@@ -276,9 +318,22 @@ fn stops(run: &mut Run) {
         run.own(Body::Stop(Box::new(Stop { reason, figures: Figures::default() })));
     }
     // Numbers that JSON does not carry are capped.
+    let mut causes = Losses::default();
+    for cause in Cause::ALL.into_iter().take_while(|cause| *cause != Cause::OwnRecord) {
+        causes.add(cause, u64::MAX / 16);
+    }
     run.own(Body::Stop(Box::new(Stop {
         reason: StopReason::Duration,
         figures: Figures {
+            outputs: vec![OutputFigures {
+                output: "unix-dgram:/run/collector.sock".to_owned(),
+                written: u64::MAX,
+                lost: u64::MAX,
+                in_flight: u64::MAX,
+                resent: u64::MAX,
+                closed: true,
+                causes: Some(causes),
+            }],
             observed: u64::MAX,
             written: 1 << 53,
             clock_step_us: Some(i64::MIN),

@@ -10,7 +10,9 @@ use connledger::event::Kind;
 use connledger::host::Identity;
 use connledger::ledger::Body;
 use connledger::ledger::Entry;
+use connledger::ledger::Figures;
 use connledger::ledger::Ledger;
+use connledger::ledger::OutputFigures;
 use connledger::ledger::Start;
 use connledger::probe::Hooks;
 use connledger::wire::Raw;
@@ -56,6 +58,17 @@ pub fn start() -> Start {
         },
         filters: None,
         ring_size: 8 << 20,
+    }
+}
+
+/// The books of an output that has written all that it was given.
+pub fn stdout(ledger: &Figures) -> OutputFigures {
+    OutputFigures {
+        output: "stdout".to_owned(),
+        written: ledger.written,
+        lost: ledger.lost,
+        causes: ledger.causes,
+        ..OutputFigures::default()
     }
 }
 
@@ -110,7 +123,7 @@ impl Run {
 
     /// The ledger tells its figures.
     pub fn heartbeat(&mut self) {
-        let entry = self.ledger.heartbeat();
+        let entry = self.ledger.heartbeat(|ledger| vec![stdout(ledger)]);
         self.enter(entry);
     }
 
@@ -124,7 +137,8 @@ impl Run {
         &self.entries
     }
 
-    fn enter(&mut self, mut entry: Entry) {
+    /// An entry as it is.
+    pub fn enter(&mut self, mut entry: Entry) {
         let mut boot_ns = EVENT_NS;
         if let Body::Event(event) = &mut entry.body {
             boot_ns = event.time_ns;
@@ -140,7 +154,7 @@ impl Run {
 
     /// All of it as NDJSON.
     pub fn ndjson(&self) -> Vec<u8> {
-        self.encode(&mut Ndjson::new(&identity()))
+        self.encode(&mut Ndjson::new(&identity(), "stdout"))
     }
 
     /// All of it as a table.

@@ -1,0 +1,191 @@
+//! What the collector and an outlet's thread have in common: how far it is, what it shall do besides writing, and
+//! its voice.
+
+use std::io;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::ledger::Cause;
+use crate::ledger::Losses;
+
+/// Held by both; a sink has it too.
+#[derive(Clone, Debug)]
+pub struct Control(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    output: String,
+    quiet: bool,
+    tally: Tally,
+    wishes: Mutex<Wishes>,
+    changed: Condvar,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Wishes {
+    reopen: bool,
+    closing: bool,
+}
+
+/// What became of an output's records. Written by its thread, read by the collector.
+#[derive(Debug, Default)]
+pub struct Tally {
+    written: AtomicU64,
+    resent: AtomicU64,
+    lost: [AtomicU64; Cause::ALL.len()],
+}
+
+impl Tally {
+    /// Counts events as written.
+    pub fn add_written(&self, events: u64) {
+        self.written.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// Counts records as sent once more.
+    pub fn add_resent(&self, records: u64) {
+        self.resent.fetch_add(records, Ordering::Relaxed);
+    }
+
+    pub(super) fn add_lost(&self, losses: &Losses) {
+        for (cause, count) in losses.iter() {
+            self.lost[cause as usize].fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Events written so far.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// Records sent once more so far.
+    #[must_use]
+    pub fn resent(&self) -> u64 {
+        self.resent.load(Ordering::Relaxed)
+    }
+
+    /// What the sink could not write so far.
+    #[must_use]
+    pub fn lost(&self) -> Losses {
+        let mut losses = Losses::default();
+        for cause in Cause::ALL {
+            losses.add(cause, self.lost[cause as usize].load(Ordering::Relaxed));
+        }
+        losses
+    }
+}
+
+impl Control {
+    /// For the output that is called so. `quiet` keeps it from saying what is not wrong.
+    #[must_use]
+    pub fn new(output: String, quiet: bool) -> Self {
+        Self(Arc::new(Shared {
+            output,
+            quiet,
+            tally: Tally::default(),
+            wishes: Mutex::default(),
+            changed: Condvar::new(),
+        }))
+    }
+
+    /// The output's name.
+    #[must_use]
+    pub fn output(&self) -> &str {
+        &self.0.output
+    }
+
+    /// Its counters.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.0.tally
+    }
+
+    /// Says on stderr that something is as it should be again. Nothing with `--quiet`.
+    pub fn say(&self, text: &str) {
+        if !self.0.quiet {
+            self.warn(text);
+        }
+    }
+
+    /// Says on stderr that something is wrong. To be said when it becomes so, not as long as it is.
+    pub fn warn(&self, text: &str) {
+        // Where that cannot be written, the output goes on.
+        let _ = writeln!(io::stderr(), "connledger: {}: {text}", self.0.output);
+    }
+
+    /// Waits; not to the end of `time` if somebody asks it to reopen, or the program ends.
+    pub fn wait(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut wishes = self.wishes();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || wishes.reopen || wishes.closing {
+                return;
+            }
+            let waited = self.0.changed.wait_timeout(wishes, left);
+            wishes = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Whether it was asked (SIGHUP) to open its file again, or to try its peer again at once. Asks once: whoever
+    /// waits with [`Control::wait`] must take it, or will not wait.
+    #[must_use]
+    pub fn take_reopen(&self) -> bool {
+        std::mem::take(&mut self.wishes().reopen)
+    }
+
+    /// Whether the program ends: what cannot be written now need not be waited for.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.wishes().closing
+    }
+
+    /// Asks for [`Control::take_reopen`].
+    pub fn ask_reopen(&self) {
+        self.wishes().reopen = true;
+        self.0.changed.notify_all();
+    }
+
+    /// Says that the program ends.
+    pub fn close(&self) {
+        self.wishes().closing = true;
+        self.0.changed.notify_all();
+    }
+
+    fn wishes(&self) -> std::sync::MutexGuard<'_, Wishes> {
+        self.0.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(600);
+
+    #[test]
+    fn a_wait_ends_when_something_is_asked() {
+        let control = Control::new("here".to_owned(), true);
+        control.wait(Duration::from_millis(1));
+        assert!(!control.take_reopen());
+        let asked = control.clone();
+        let asking = thread::spawn(move || asked.ask_reopen());
+        control.wait(LONG);
+        asking.join().expect("it asked");
+        control.wait(LONG);
+        assert!(control.take_reopen());
+        assert!(!control.take_reopen(), "it asks once");
+        control.close();
+        control.wait(LONG);
+        assert!(control.is_closing());
+    }
+}

@@ -1,0 +1,134 @@
+//! An outlet's thread: encodes and writes batch after batch until the queue is closed and empty.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+
+use crossbeam_channel::Receiver;
+use crossbeam_channel::TryRecvError;
+
+use super::BATCH;
+use super::Batch;
+use super::control::Control;
+use super::frames::FrameBuffer;
+use super::missed::Missed;
+use super::notice::Notice;
+use super::queue::Depth;
+use super::queue::Item;
+use crate::clock;
+use crate::encode::Encoder;
+use crate::encode::MAX_LINE;
+use crate::ledger::Body;
+use crate::ledger::Entry;
+use crate::sink::Sink;
+use crate::sink::Written;
+
+/// Room for an encoded batch of ordinary records.
+const BATCH_BYTES: usize = BATCH * 600 + MAX_LINE;
+
+/// All that the thread has.
+pub struct Writer {
+    pub items: Receiver<Item>,
+    pub depth: Arc<Depth>,
+    pub notice: Arc<Notice>,
+    pub encoder: Box<dyn Encoder>,
+    pub sink: Box<dyn Sink>,
+    pub control: Control,
+}
+
+/// What there is to do next.
+enum Work {
+    Write(Item),
+    Reopen,
+    End,
+}
+
+impl Writer {
+    /// Until the queue is closed and empty.
+    pub fn run(mut self) -> io::Result<()> {
+        let mut buffer = FrameBuffer::with_capacity(BATCH + 1, BATCH_BYTES);
+        let mut own = FrameBuffer::default();
+        buffer.push(None, |out| self.encoder.begin(out));
+        loop {
+            match self.next() {
+                Work::Write(item) => {
+                    self.encode(&item, &mut buffer);
+                    self.write(&item, &buffer, &mut own)?;
+                    buffer.clear();
+                }
+                Work::Reopen => self.sink.reopen()?,
+                Work::End => return Ok(()),
+            }
+        }
+    }
+
+    /// Waits for work. Whatever is asked after the look is followed by a wake-up, and one that comes before the
+    /// thread parks keeps it from parking.
+    fn next(&self) -> Work {
+        loop {
+            if self.control.take_reopen() {
+                return Work::Reopen;
+            }
+            match self.items.try_recv() {
+                Ok(item) => {
+                    if self.depth.remove(item.batch.len(), self.items.len()) {
+                        self.notice.give();
+                    }
+                    return Work::Write(item);
+                }
+                Err(TryRecvError::Empty) => thread::park(),
+                Err(TryRecvError::Disconnected) => return Work::End,
+            }
+        }
+    }
+
+    fn encode(&mut self, item: &Item, buffer: &mut FrameBuffer) {
+        if let Some(missed) = &item.missed {
+            buffer.push(None, |out| self.encoder.encode(&missed.entry(clock::now_unix_ns()), out));
+        }
+        for (i, entry) in item.batch.iter().enumerate() {
+            buffer.push(Some(i), |out| self.encoder.encode(entry, out));
+        }
+    }
+
+    /// Writes all frames; for one that the sink never can, a `loss` in its place.
+    fn write(
+        &mut self,
+        item: &Item,
+        buffer: &FrameBuffer,
+        own: &mut FrameBuffer,
+    ) -> io::Result<()> {
+        let frames = buffer.frames();
+        let mut from = 0;
+        let mut refused = 0;
+        while from < frames.len() {
+            let Written::Refused { frame, cause } = self.sink.write(frames.from(from))? else {
+                break;
+            };
+            let frame = from + frame;
+            from = frame + 1;
+            let Some(entry) = buffer.entry_of(frame).and_then(|entry| item.batch.get(entry)) else {
+                self.control.warn("what is missing could not be told to its reader");
+                continue;
+            };
+            refused += u64::from(is_event(entry));
+            let missed = Missed::new(entry, cause);
+            self.control.tally().add_lost(missed.own());
+            own.clear();
+            own.push(None, |out| self.encoder.encode(&missed.entry(clock::now_unix_ns()), out));
+            if let Written::Refused { .. } = self.sink.write(own.frames())? {
+                self.control.warn("what is missing could not be told to its reader");
+            }
+        }
+        self.control.tally().add_written(events_in(&item.batch) - refused);
+        Ok(())
+    }
+}
+
+fn is_event(entry: &Entry) -> bool {
+    matches!(entry.body, Body::Event(_))
+}
+
+pub fn events_in(batch: &Batch) -> u64 {
+    batch.iter().filter(|entry| is_event(entry)).count() as u64
+}
