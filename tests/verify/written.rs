@@ -22,7 +22,7 @@ use crate::support::run::identity;
 
 fn text(identity: &Identity, entry: &Entry) -> String {
     let mut line = Vec::new();
-    Ndjson::new(identity).encode(entry, &mut line);
+    Ndjson::new(identity, "stdout").encode(entry, &mut line);
     assert_eq!(line.pop(), Some(b'\n'));
     String::from_utf8(line).expect("UTF-8")
 }

@@ -7,8 +7,10 @@
 //! allow that connledger never writes, and this refuses: a number with a fraction or an exponent, as 1.0, and
 //! null in a field of a newer minor.
 
+mod causes;
 mod connection;
 mod fault;
+mod figures;
 mod header;
 mod newer;
 mod number;
@@ -23,6 +25,7 @@ use serde::Deserialize;
 use serde::de::MapAccess;
 use serde::de::value::MapAccessDeserializer;
 
+pub use self::causes::Causes;
 use self::connection::Accept;
 use self::connection::Close;
 use self::connection::Connect;
@@ -32,14 +35,16 @@ use self::connection::Reset;
 use self::connection::Retransmit;
 pub use self::fault::Fault;
 pub use self::fault::Torn;
+pub use self::figures::Account;
+pub use self::figures::Figures;
+use self::figures::Heartbeat;
+pub use self::figures::Stop;
 use self::header::Event;
 use self::header::Header;
 use self::newer::Newer;
-pub use self::own::Causes;
-pub use self::own::Figures;
 pub use self::own::Loss;
 pub use self::own::Start;
-pub use self::own::Stop;
+pub use self::text::OutputName;
 pub use self::text::RunId;
 pub use self::time::Time;
 
@@ -148,7 +153,7 @@ fn body<'de, A: MapAccess<'de>>(map: A, header: &Header<'_>) -> Result<Body, A::
         Event::Ready => fields::<own::Ready, A>(map, header).map(|_| Body::Ready)?,
         Event::Loss => Body::Loss(fields(map, header)?),
         Event::Heartbeat => {
-            Body::Heartbeat(Box::new(fields::<own::Heartbeat, A>(map, header)?.figures()))
+            Body::Heartbeat(Box::new(fields::<Heartbeat, A>(map, header)?.figures()))
         }
         Event::Stop => Body::Stop(fields(map, header)?),
         Event::Unknown => header::pass_over(map, header)?,

@@ -134,6 +134,32 @@ rules! {
     };
 }
 
+/// The name of an output.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OutputName(pub String);
+
+impl OutputName {
+    fn holds(text: &str) -> bool {
+        let is_path = |prefix| {
+            // It is one line.
+            text.strip_prefix(prefix).is_some_and(|path| !path.is_empty() && !path.contains('\n'))
+        };
+        (matches!(text, "stdout" | "journald")
+            || ["file:", "unix:", "unix-dgram:"].into_iter().any(is_path))
+            && text.chars().count() <= 300
+    }
+}
+
+impl<'de> Deserialize<'de> for OutputName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if Self::holds(&text) {
+            return Ok(Self(text));
+        }
+        Err(D::Error::invalid_value(Unexpected::Str(&text), &"the name of an output"))
+    }
+}
+
 fn is_hex(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
