@@ -2,6 +2,7 @@
 //! the value.
 
 mod filters;
+mod verify;
 
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use clap::error::ErrorKind;
 
 use self::filters::FilterOptions;
 use self::filters::RULE;
+use self::verify::AFTER_HELP;
+use self::verify::VerifyOptions;
 use crate::config::Config;
 use crate::config::KindList;
 use crate::config::MAX_OUTPUTS;
@@ -24,6 +27,7 @@ use crate::config::smallest_ring_size;
 use crate::encode::Format;
 use crate::encode::SCHEMA_VERSION;
 use crate::host;
+use crate::verify::Request as VerifyRequest;
 
 const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
@@ -79,6 +83,9 @@ pub struct Cli {
 enum Command {
     /// Print the JSON Schema of the records
     Schema,
+    /// Read logs back, and say whether anything is missing
+    #[command(after_help = AFTER_HELP)]
+    Verify(VerifyOptions),
 }
 
 #[derive(Debug, clap::Args)]
@@ -191,6 +198,8 @@ pub enum Request {
     Trace(Box<Config>),
     /// Print the schema.
     Schema,
+    /// Verify logs.
+    Verify(VerifyRequest),
 }
 
 impl Cli {
@@ -201,6 +210,7 @@ impl Cli {
     pub fn request(self) -> Result<Request, clap::Error> {
         match self.command {
             Some(Command::Schema) => Ok(Request::Schema),
+            Some(Command::Verify(options)) => Ok(Request::Verify(options.into())),
             None => self.options.config().map(|config| Request::Trace(Box::new(config))),
         }
     }

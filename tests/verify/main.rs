@@ -5,5 +5,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod command;
 mod decoder;
+mod large;
+mod logs;
 mod written;

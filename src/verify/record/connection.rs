@@ -90,6 +90,7 @@ pub struct Process {
 }
 
 /// What every event has, as far as its checks need it.
+#[expect(clippy::struct_excessive_bools, reason = "whether a field is there")]
 struct Socket<'a> {
     protocol: Protocol,
     family: Family,

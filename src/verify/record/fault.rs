@@ -37,6 +37,9 @@ pub enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Torn(Torn { run: Some(run), seq: Some(seq) }) => {
+                write!(f, "run {run}: {seq} ends in the middle")
+            }
             Self::Torn(_) => f.write_str("ends in the middle"),
             Self::NoJson(what) => write!(f, "no JSON: {what}"),
             Self::Major(schema) => {
@@ -129,9 +132,9 @@ fn explain_data(text: &str) -> Fault {
 /// Another major, if it is one of connledger's at all.
 fn is_other_major(schema: &str) -> bool {
     let major = |name: &str| {
-        let numbers = name.strip_prefix("connledger/")?;
-        let (major, minor) = numbers.split_once('.')?;
-        Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?.min(0)))
+        let (major, minor) = name.strip_prefix("connledger/")?.split_once('.')?;
+        minor.parse::<u32>().ok()?;
+        major.parse::<u32>().ok()
     };
     major(schema).is_some_and(|theirs| Some(theirs) != major(SCHEMA_VERSION))
 }

@@ -22,8 +22,7 @@ words! {
 
 impl Reason {
     /// As it stands in a record.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
+    const fn name(self) -> &'static str {
         match self {
             Self::Interrupted => "interrupted",
             Self::Terminated => "terminated",
@@ -70,7 +69,8 @@ const MAX_OUTPUTS: usize = 8;
 #[serde(deny_unknown_fields)]
 #[allow(dead_code, reason = "checked, and not needed further")]
 struct Output {
-    output: OutputName,
+    #[serde(rename = "output")]
+    name: OutputName,
     written: Count,
     lost: Count,
     in_flight: Option<Some0>,
@@ -93,7 +93,7 @@ pub struct Account {
 }
 
 /// The books of a run at one moment.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Figures {
     /// Through which the line went that tells them.
     pub output: OutputName,
@@ -166,7 +166,7 @@ with_figures! {
     /// The figures so far.
     Heartbeat { in_flight: Count, } in_flight: |heartbeat| heartbeat.in_flight.0;
     /// The end of a run.
-    Stop { reason: Reason, } in_flight: |_| 0;
+    StopFields { reason: Reason, } in_flight: |_| 0;
 }
 
 impl Fields<'_> for Heartbeat {
@@ -175,19 +175,27 @@ impl Fields<'_> for Heartbeat {
     }
 }
 
-impl Stop {
-    /// Why it ended.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        self.reason.name()
-    }
-}
-
-impl Fields<'_> for Box<Stop> {
+impl Fields<'_> for StopFields {
     fn check(&self, _: &Header<'_>, strict: bool) -> Verdict {
         self.reason.known(strict, "reason is none of those that there are")?;
         self.check_figures(strict)
     }
+}
+
+impl StopFields {
+    /// What matters of it.
+    pub(super) fn stop(self) -> Stop {
+        Stop { reason: self.reason.name(), figures: self.figures() }
+    }
+}
+
+/// The end of a run.
+#[derive(Debug)]
+pub struct Stop {
+    /// Why it ended.
+    pub reason: &'static str,
+    /// The closed books.
+    pub figures: Figures,
 }
 
 fn accounts(outputs: Vec<Object<Output>>) -> Vec<(OutputName, Account)> {
@@ -199,7 +207,7 @@ fn accounts(outputs: Vec<Object<Output>>) -> Vec<(OutputName, Account)> {
             in_flight: output.in_flight.map_or(0, |count| count.0),
             causes: output.causes.unwrap_or_default(),
         };
-        (output.output, account)
+        (output.name, account)
     };
     open.map(|Object(output)| account(output)).collect()
 }
@@ -208,8 +216,8 @@ fn check_outputs(outputs: &[Object<Output>], strict: bool) -> Verdict {
     if outputs.len() > MAX_OUTPUTS {
         return Err("there are more than 8 outputs");
     }
-    let causes = outputs.iter().filter_map(|Object(output)| output.causes.as_ref());
-    causes.map(|causes| causes.check(Place::Output, strict)).collect()
+    let mut causes = outputs.iter().filter_map(|Object(output)| output.causes.as_ref());
+    causes.try_for_each(|causes| causes.check(Place::Output, strict))
 }
 
 impl Account {
@@ -217,8 +225,15 @@ impl Account {
     #[must_use]
     pub fn balances(&self, observed: u64, filtered: u64) -> bool {
         let told = [self.written, self.lost, filtered, self.in_flight];
-        let sum = told.iter().fold(0_u64, |sum, count| sum.saturating_add(*count));
-        observed >= MAX || told.iter().any(|&count| count >= MAX) || observed == sum
+        let capped = observed >= MAX || told.iter().any(|&count| count >= MAX);
+        capped || observed == self.total(filtered)
+    }
+
+    /// Written, lost, on their way, and those that were filtered.
+    #[must_use]
+    pub fn total(&self, filtered: u64) -> u64 {
+        let told = [self.written, self.lost, filtered, self.in_flight];
+        told.iter().fold(0, |sum: u64, count| sum.saturating_add(*count))
     }
 
     /// Whether the causes add up to what was lost.

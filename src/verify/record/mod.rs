@@ -39,8 +39,10 @@ pub use self::figures::Account;
 pub use self::figures::Figures;
 use self::figures::Heartbeat;
 pub use self::figures::Stop;
+use self::figures::StopFields;
 use self::header::Event;
 use self::header::Header;
+pub use self::number::MAX as MAX_EXACT;
 use self::newer::Newer;
 pub use self::own::Loss;
 pub use self::own::Start;
@@ -155,7 +157,7 @@ fn body<'de, A: MapAccess<'de>>(map: A, header: &Header<'_>) -> Result<Body, A::
         Event::Heartbeat => {
             Body::Heartbeat(Box::new(fields::<Heartbeat, A>(map, header)?.figures()))
         }
-        Event::Stop => Body::Stop(fields(map, header)?),
+        Event::Stop => Body::Stop(Box::new(fields::<StopFields, A>(map, header)?.stop())),
         Event::Unknown => header::pass_over(map, header)?,
     })
 }
