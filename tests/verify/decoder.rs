@@ -260,6 +260,9 @@ proptest::proptest! {
         }
     }
 
+}
+
+proptest::proptest! {
     #[test]
     fn the_order_of_fields_does_not_matter(line in line(), order in any::<u64>()) {
         let shuffled = shuffled(&serde_json::from_str(&line).expect("JSON"), order);

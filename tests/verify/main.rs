@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod books;
 mod command;
 mod decoder;
 mod large;
