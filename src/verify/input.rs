@@ -199,7 +199,8 @@ impl Reader {
             rest.extend_from_slice(&block[whole..]);
             block.truncate(whole);
             if in_long_line {
-                let behind = memchr::memchr(b'\n', &block).map_or(block.len(), |newline| newline + 1);
+                let behind =
+                    memchr::memchr(b'\n', &block).map_or(block.len(), |newline| newline + 1);
                 block.drain(..behind);
                 in_long_line = end.is_none() && !at_end;
             }

@@ -17,10 +17,10 @@ use std::io;
 use std::process::ExitCode;
 use std::thread;
 
-pub use self::input::Source;
 use self::input::Compression;
 use self::input::Piece;
 use self::input::Pieces;
+pub use self::input::Source;
 use self::problems::Kind;
 use self::problems::Ledger;
 use self::problems::Place;

@@ -165,7 +165,10 @@ impl Runs {
                 Some(true) => {}
                 None => run.uncompared += 1,
                 Some(false) => problems.add(Kind::Altered, Some(place), || {
-                    format!("run {}: {} came before, and said something else", record.run, record.seq)
+                    format!(
+                        "run {}: {} came before, and said something else",
+                        record.run, record.seq
+                    )
                 }),
             }
             return;
@@ -253,8 +256,7 @@ fn take_stop(run: &mut Run, seq: u64, stop: &Stop, place: Place, problems: &mut 
         });
         return;
     }
-    run.stop =
-        Some(End { seq, reason: stop.reason, figures: stop.figures.clone(), place });
+    run.stop = Some(End { seq, reason: stop.reason, figures: stop.figures.clone(), place });
 }
 
 /// Whether figures balance by themselves.

@@ -74,13 +74,18 @@ fn run_text(run: &RunReport) -> String {
         format!(", by {}", run.outputs.join(" and "))
     };
     let plain = Style::new();
-    line(plain, &format!("{first} to {last}: {} events and {own} of the ledger's own{outputs}", run.events));
+    line(
+        plain,
+        &format!("{first} to {last}: {} events and {own} of the ledger's own{outputs}", run.events),
+    );
     if !run.started {
         line(NOTE, &format!("begins at {first}: what was before is not in these files"));
     }
     match run.stopped {
         Some(reason) => line(plain, &format!("stopped: {reason}")),
-        None => line(NOTE, &format!("ended after {last}, without a stop: killed, or still running")),
+        None => {
+            line(NOTE, &format!("ended after {last}, without a stop: killed, or still running"));
+        }
     }
     if let Some(lost) = &run.lost {
         line(NOTE, &lost_text(lost));
@@ -144,7 +149,8 @@ fn follows_text(follows: &Follows) -> String {
 
 /// A span in the two largest units that it has.
 fn span(micros: u64) -> String {
-    let (seconds, minutes, hours) = (micros / 1_000_000, micros / 60_000_000, micros / 3_600_000_000);
+    let (seconds, minutes, hours) =
+        (micros / 1_000_000, micros / 60_000_000, micros / 3_600_000_000);
     match (hours, minutes, seconds) {
         (24.., ..) => format!("{} d {} h", hours / 24, hours % 24),
         (1.., ..) => format!("{hours} h {} min", minutes % 60),

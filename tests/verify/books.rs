@@ -110,7 +110,8 @@ fn declared_losses_are_summed_by_cause() {
     assert_eq!(report["runs"][0]["last_seq"], 2 + 20 + 12 + 1);
     Logs::of(&[&lines]).strictly().faulty();
     // Without the loss it is a gap.
-    let without: Vec<String> = lines.iter().filter(|line| !line.contains("\"loss\"")).cloned().collect();
+    let without: Vec<String> =
+        lines.iter().filter(|line| !line.contains("\"loss\"")).cloned().collect();
     let report = Logs::of(&[&without]).faulty();
     assert_eq!(report["runs"][0]["missing"]["ranges"], json!([[13, 17], [28, 34]]));
 }
@@ -129,7 +130,10 @@ fn what_was_sent_again_is_no_fault_unless_it_says_something_else() {
     altered[520] = altered[520].replace("\"web-1\"", "\"web-2\"");
     let report = Logs::of(&[&altered]).faulty();
     let (count, what) = problem(&report, "altered");
-    assert_eq!((count, what), (1, vec!["run 00000000000000a1: 471 came before, and said something else"]));
+    assert_eq!(
+        (count, what),
+        (1, vec!["run 00000000000000a1: 471 came before, and said something else"])
+    );
 }
 
 #[test]
@@ -186,7 +190,8 @@ fn a_last_line_that_lacks_but_its_newline_is_whole() {
 
 #[test]
 fn runs_follow_each_other_and_what_was_between_is_told() {
-    let (first, second, third) = (run(RUN, 0, 100), run(OTHER, 90, 100), run("00000000000000a3", 90, 50));
+    let (first, second, third) =
+        (run(RUN, 0, 100), run(OTHER, 90, 100), run("00000000000000a3", 90, 50));
     let both = [&second[..], &first].concat();
     let logs = Logs::of(&[&both]).strictly();
     let report = logs.sound();
@@ -208,8 +213,18 @@ fn books_that_do_not_balance() {
     for (line, old, new, said) in [
         (stop, "\"observed\":100", "\"observed\":101", "the ledger: observed is not the sum"),
         (stop, "\"lost\":0", "\"lost\":1", "the ledger: lost is not the sum of causes"),
-        (at(&lines, 53), "\"observed\":50", "\"observed\":51", "the ledger: observed is not the sum"),
-        (stop, "\"output\":\"stdout\",\"written\":100", "\"output\":\"stdout\",\"written\":99", "stdout: observed"),
+        (
+            at(&lines, 53),
+            "\"observed\":50",
+            "\"observed\":51",
+            "the ledger: observed is not the sum",
+        ),
+        (
+            stop,
+            "\"output\":\"stdout\",\"written\":100",
+            "\"output\":\"stdout\",\"written\":99",
+            "stdout: observed",
+        ),
     ] {
         let mut changed = lines.clone();
         assert!(changed[line].contains(old), "{}", changed[line]);
@@ -220,8 +235,10 @@ fn books_that_do_not_balance() {
     }
     // The books balance, but fewer events are there: the numbers of the others were given anew.
     let mut changed = lines.clone();
-    changed[stop] = changed[stop].replace("\"observed\":100,\"written\":100", "\"observed\":102,\"written\":102");
-    changed[stop] = changed[stop].replace("\"output\":\"stdout\",\"written\":100", "\"output\":\"stdout\",\"written\":102");
+    changed[stop] = changed[stop]
+        .replace("\"observed\":100,\"written\":100", "\"observed\":102,\"written\":102");
+    changed[stop] = changed[stop]
+        .replace("\"output\":\"stdout\",\"written\":100", "\"output\":\"stdout\",\"written\":102");
     let report = Logs::of(&[&changed]).faulty();
     let expected = "run 00000000000000a1: 100 events are there, but stdout counts 102";
     assert_eq!(problem(&report, "books"), (1, vec![expected]));
@@ -256,8 +273,8 @@ fn records_out_of_place() {
 #[test]
 fn malformed_lines_are_named_and_bounded() {
     let mut lines = run(RUN, 0, 100);
-    for line in 10..60 {
-        lines[line] = lines[line].replace("\"pid\":", "\"pid\":\"\\u001b[31m\",\"was\":");
+    for line in &mut lines[10..60] {
+        *line = line.replace("\"pid\":", "\"pid\":\"\\u001b[31m\",\"was\":");
     }
     lines[61] = "\n".to_owned();
     lines[62] = "\0\0\0\0\n".to_owned();

@@ -3,6 +3,7 @@
 use std::fs;
 use std::fs::File;
 use std::io::Write as _;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::process::Output;
@@ -25,7 +26,8 @@ pub const CONNLEDGER: &str = env!("CARGO_BIN_EXE_connledger");
 
 /// Of the report.
 static REPORT: LazyLock<Validator> = LazyLock::new(|| {
-    let text = fs::read_to_string(folder("schema/connledger-verify-1.schema.json")).expect("a file");
+    let text =
+        fs::read_to_string(folder("schema/connledger-verify-1.schema.json")).expect("a file");
     validator(&serde_json::from_str(&text).expect("JSON"))
 });
 
@@ -214,8 +216,8 @@ fn an_empty_log_is_sound_but_not_strictly() {
 #[test]
 fn a_line_without_end_takes_no_memory_and_hides_no_other() {
     let lines = run(RUN, 0, 1000);
-    let long = vec!["x".repeat(3_000_000) + "\n"];
-    let log = [&lines[..500], &long, &lines[500..]].concat();
+    let endless = vec!["x".repeat(3_000_000) + "\n"];
+    let log = [&lines[..500], &endless, &lines[500..]].concat();
     let report = Logs::of(&[&log]).faulty();
     assert_eq!(report["runs"][0]["records"], 1004);
     assert_eq!(report["lines"], 1005);
@@ -223,26 +225,56 @@ fn a_line_without_end_takes_no_memory_and_hides_no_other() {
     assert_eq!((&problem["line"], &problem["what"]), (&501.into(), &"longer than 256 KiB".into()));
 }
 
+/// What a command writes to a terminal, which script(1) gives it.
+fn on_terminal(path: &Path, no_color: &str) -> String {
+    let command = format!("{CONNLEDGER} verify {}", path.display());
+    let mut script = Command::new("script");
+    script.args(["-qec", &command, "/dev/null"]).env("TERM", "xterm").env("NO_COLOR", no_color);
+    let output = script.stdin(Stdio::null()).output().expect("script");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
 #[test]
 fn a_terminal_is_the_only_place_for_colours() {
-    let lines = run(RUN, 0, 10);
-    let logs = Logs::of(&[&lines]);
+    let logs = Logs::of(&[&run(RUN, 0, 10)]);
     assert!(!logs.text().contains('\u{1b}'));
-    // script(1) gives it one.
-    let command = format!("{CONNLEDGER} verify {}", logs.paths[0].display());
-    let on_terminal = |no_color: &str| {
-        let mut script = Command::new("script");
-        script.args(["-qec", &command, "/dev/null"]).env("TERM", "xterm").env("NO_COLOR", no_color);
-        script.stdin(Stdio::null()).output().expect("script").stdout
-    };
-    assert!(on_terminal("").contains(&0x1b));
-    assert!(!on_terminal("1").contains(&0x1b));
+    assert!(on_terminal(&logs.paths[0], "").contains('\u{1b}'));
+    assert!(!on_terminal(&logs.paths[0], "1").contains('\u{1b}'));
+}
+
+#[test]
+fn a_large_log_has_a_bar_on_a_terminal() {
+    let logs = Logs::of(&[&run(RUN, 0, 10)]);
+    File::options()
+        .append(true)
+        .open(&logs.paths[0])
+        .expect("a file")
+        .set_len(65 << 20)
+        .expect("room");
+    let written = on_terminal(&logs.paths[0], "1");
+    assert!(written.contains(" of 65.00 MiB, "), "{written:?}");
+    assert!(written.contains("longer than 256 KiB"), "{written:?}");
+    // Stderr is no terminal here.
+    assert!(!logs.text().contains(" of 65.00 MiB"));
+}
+
+#[test]
+fn help_fits_a_terminal_and_tells_the_exit_codes() {
+    for flag in ["-h", "--help"] {
+        let output = Command::new(CONNLEDGER).args(["verify", flag]).output().expect("it runs");
+        let help = String::from_utf8(output.stdout).expect("UTF-8");
+        assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+        for word in ["--strict", "--json", "<FILE>", "Examples:", "Exit codes:"] {
+            assert!(help.contains(word), "{word}: {help}");
+        }
+    }
 }
 
 #[test]
 fn the_examples_and_golden_lines_are_as_the_schema_has_them() {
     for path in ["schema/examples", "tests/golden"] {
-        let files = fs::read_dir(folder(path)).expect("a folder").map(|entry| entry.expect("it").path());
+        let files =
+            fs::read_dir(folder(path)).expect("a folder").map(|entry| entry.expect("it").path());
         let logs = files.filter(|path| path.extension().is_some_and(|name| name == "ndjson"));
         let mut command = Command::new(CONNLEDGER);
         let output = command.args(["verify", "--json"]).args(logs).output().expect("it runs");

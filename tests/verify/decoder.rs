@@ -1,27 +1,25 @@
 //! The decoder and the JSON Schema are of one mind: what the one takes, the other takes, for lines that the
 //! encoder writes and for what becomes of them if something in them is changed.
 
+use std::sync::LazyLock;
+
 use connledger::verify::record::Fault;
 use connledger::verify::record::decode;
 use jsonschema::Validator;
 use proptest::collection::vec;
-use proptest::prelude::BoxedStrategy;
-use proptest::prelude::Just;
-use proptest::prelude::Strategy;
 use proptest::prelude::any;
 use proptest::prop_assert;
 use proptest::prop_assert_eq;
-use proptest::prop_oneof;
 use proptest::sample::Index;
-use proptest::sample::select;
 use proptest::test_runner::Config;
 use proptest::test_runner::TestCaseError;
 use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
-use std::sync::LazyLock;
 
-use crate::support::lines::keys;
+use crate::changes::apply;
+use crate::changes::change;
+use crate::changes::paths;
 use crate::support::lines::lines_in;
 use crate::support::schema::complaints;
 use crate::support::schema::published;
@@ -31,155 +29,6 @@ use crate::written::line;
 
 static STRICT: LazyLock<Validator> = LazyLock::new(|| validator(&strict()));
 static PUBLISHED: LazyLock<Validator> = LazyLock::new(|| validator(&published()));
-
-/// Every field of every golden line, with the object that it stands in: what a record of another kind has.
-static FIELDS: LazyLock<Vec<(String, String, Value)>> = LazyLock::new(|| {
-    let mut fields = Vec::new();
-    for line in lines_in("tests/golden") {
-        for path in paths(&line.value) {
-            let (outer, name) = path.rsplit_once('/').expect("a pointer");
-            let value = line.value.pointer(&path).expect("it is there").clone();
-            let field = (outer.to_owned(), name.to_owned(), value);
-            if !fields.contains(&field) {
-                fields.push(field);
-            }
-        }
-    }
-    fields
-});
-
-/// The paths of all fields of a record.
-fn paths(record: &Value) -> Vec<String> {
-    keys(&record.to_string()).iter().map(|key| format!("/{}", key.replace('.', "/"))).collect()
-}
-
-/// What can become of a record.
-#[derive(Clone, Debug)]
-enum Change {
-    /// A field goes.
-    Drop(Index),
-    /// A field becomes another value.
-    Set(Index, Value),
-    /// A text changes by a letter.
-    Edit(Index, Index, Edit),
-    /// A field comes from another record.
-    Take(Index),
-    /// A field comes that nobody knows.
-    Add(Index, Value),
-}
-
-#[derive(Clone, Debug)]
-enum Edit {
-    Delete,
-    Insert(char),
-    Replace(char),
-}
-
-fn other_value() -> BoxedStrategy<Value> {
-    let texts = ["", "?", "0", "1", "a", "unknown", "null", "::1", "1.2.3.4", "E1", "!1,2", "tcp", "mptcp"];
-    let max = (1_u64 << 53) - 1;
-    let numbers = [0, 1, 2, 4095, 65_535, 65_536, 1 << 30, u64::from(u32::MAX), 1 << 32, max, max + 1];
-    prop_oneof![
-        select(texts.to_vec()).prop_map(Value::from),
-        select(numbers.to_vec()).prop_map(Value::from),
-        select(vec![-1, i64::MIN, -(1 << 53), 1 - (1 << 53)]).prop_map(Value::from),
-        select(vec![
-            json!(null),
-            json!(0.5),
-            json!(1e300),
-            json!(true),
-            json!(false),
-            json!([]),
-            json!({}),
-            json!([null]),
-            json!({"ip": "::1"}),
-            json!({"ring_full": 1}),
-            json!(["connect"]),
-            json!(["::1", 1, 1]),
-            json!("x".repeat(17)),
-            json!("é".repeat(16)),
-            json!("1,".repeat(256) + "1"),
-        ]),
-        any::<u32>().prop_map(Value::from),
-    ]
-    .boxed()
-}
-
-fn edit() -> BoxedStrategy<Edit> {
-    let letter = || select("019afgAEZ-_./!,: é\n\"\\\0".chars().collect::<Vec<_>>());
-    prop_oneof![Just(Edit::Delete), letter().prop_map(Edit::Insert), letter().prop_map(Edit::Replace)]
-        .boxed()
-}
-
-fn change() -> BoxedStrategy<Change> {
-    let field = any::<Index>;
-    prop_oneof![
-        field().prop_map(Change::Drop),
-        (field(), other_value()).prop_map(|(field, value)| Change::Set(field, value)),
-        (field(), field(), edit()).prop_map(|(field, place, edit)| Change::Edit(field, place, edit)),
-        field().prop_map(Change::Take),
-        (field(), other_value()).prop_map(|(object, value)| Change::Add(object, value)),
-    ]
-    .boxed()
-}
-
-fn object<'a>(record: &'a mut Value, pointer: &str) -> Option<&'a mut Map<String, Value>> {
-    record.pointer_mut(pointer).and_then(Value::as_object_mut)
-}
-
-fn apply(record: &mut Value, change: Change) {
-    let paths = paths(record);
-    if paths.is_empty() {
-        return;
-    }
-    match change {
-        Change::Drop(field) => {
-            let (outer, name) = field.get::<String>(&paths).rsplit_once('/').expect("a pointer");
-            object(record, outer).and_then(|fields| fields.remove(name));
-        }
-        Change::Set(field, value) => {
-            *record.pointer_mut(field.get::<String>(&paths)).expect("it is there") = value;
-        }
-        Change::Edit(field, place, edit) => {
-            let value = record.pointer_mut(field.get::<String>(&paths)).expect("it is there");
-            if let Value::String(text) = value {
-                *text = edited(text, place, &edit);
-            }
-        }
-        Change::Take(field) => {
-            let (outer, name, value) = field.get(&FIELDS).clone();
-            if let Some(fields) = object(record, &outer) {
-                fields.insert(name, value);
-            }
-        }
-        Change::Add(place, value) => {
-            let mut objects: Vec<&str> = paths
-                .iter()
-                .map(String::as_str)
-                .filter(|path| record.pointer(path).is_some_and(Value::is_object))
-                .collect();
-            objects.push("");
-            let fields = object(record, place.get::<&str>(&objects)).expect("it is there");
-            fields.insert("of_a_later_version".to_owned(), value);
-        }
-    }
-}
-
-fn edited(text: &str, place: Index, edit: &Edit) -> String {
-    let mut letters: Vec<char> = text.chars().collect();
-    match edit {
-        Edit::Insert(letter) => letters.insert(place.index(letters.len() + 1), *letter),
-        Edit::Delete | Edit::Replace(_) if letters.is_empty() => {}
-        Edit::Delete => {
-            letters.remove(place.index(letters.len()));
-        }
-        Edit::Replace(letter) => {
-            let place = place.index(letters.len());
-            letters[place] = *letter;
-        }
-    }
-    letters.into_iter().collect()
-}
 
 /// What JSON Schema cannot say of a record that it finds valid: a loss adds up.
 fn adds_up(record: &Value) -> bool {
@@ -203,7 +52,9 @@ fn counts_causes(value: &Value) -> bool {
     match value {
         Value::Object(fields) => fields.iter().all(|(key, value)| {
             let counts = |causes: &Map<String, Value>| {
-                causes.values().all(|count| count.as_u64().is_some_and(|n| (1..1 << 53).contains(&n)))
+                causes
+                    .values()
+                    .all(|count| count.as_u64().is_some_and(|n| (1..1 << 53).contains(&n)))
             };
             counts_causes(value) && (key != "causes" || value.as_object().is_none_or(counts))
         }),
@@ -318,14 +169,23 @@ fn shuffled(record: &Value, order: u64) -> String {
 
 /// A record in which one field stands twice.
 fn with_double(record: &Value, prefix: &str, path: &str) -> String {
-    let Value::Object(fields) = record else { return record.to_string() };
-    let fields = fields.iter().flat_map(|(key, value)| {
-        let here = format!("{prefix}/{key}");
-        let times = if here == path { 2 } else { 1 };
-        let field = format!("{}:{}", Value::from(key.as_str()), with_double(value, &here, path));
-        std::iter::repeat_n(field, times)
-    });
-    format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+    match record {
+        Value::Object(fields) => {
+            let fields = fields.iter().flat_map(|(key, value)| {
+                let here = format!("{prefix}/{key}");
+                let times = if here == path { 2 } else { 1 };
+                let value = with_double(value, &here, path);
+                std::iter::repeat_n(format!("{}:{value}", Value::from(key.as_str())), times)
+            });
+            format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+        }
+        Value::Array(items) => {
+            let items = items.iter().enumerate();
+            let items = items.map(|(i, item)| with_double(item, &format!("{prefix}/{i}"), path));
+            format!("[{}]", items.collect::<Vec<_>>().join(","))
+        }
+        other => other.to_string(),
+    }
 }
 
 #[test]
@@ -346,20 +206,45 @@ fn example(kind: &str, old: &str, new: &str) -> String {
 #[test]
 fn what_is_wrong_is_said() {
     for (kind, old, new, said) in [
-        ("connect", "\"pid\":3146", "\"pid\":\"3146\"", "process.pid: invalid type: string \"3146\", expected u32"),
+        (
+            "connect",
+            "\"pid\":3146",
+            "\"pid\":\"3146\"",
+            "process.pid: invalid type: string \"3146\", expected u32",
+        ),
         ("connect", "\"netns\":4026532246,", "", "netns is missing"),
         ("connect", "\"latency_us\"", "\"latency\"", "latency: unknown field `latency`"),
         ("connect", "\"latency_us\":53", "\"latency_us\":null", "latency_us is null"),
-        ("connect", "\"latency_us\":53", "\"latency_us\":53.0", "latency_us: invalid type: floating point `53.0`"),
+        (
+            "connect",
+            "\"latency_us\":53",
+            "\"latency_us\":53.0",
+            "latency_us: invalid type: floating point `53.0`",
+        ),
         ("connect", "\"established\"", "\"rejected\"", "outcome is none of those"),
-        ("connect", "\"seq\":25", "\"seq\":0", "seq: invalid value: integer `0`, expected a number from 1"),
+        (
+            "connect",
+            "\"seq\":25",
+            "\"seq\":0",
+            "seq: invalid value: integer `0`, expected a number from 1",
+        ),
         ("connect", "T13:22:13", "T25:22:13", "time: invalid value: string"),
         ("connect", "2026-11-23", "2026-11-31", "time: invalid value: string"),
         ("connect", "\"seq\":25,", "", "missing field `seq`"),
-        ("connect", "connledger/1.0", "connledger/2.0", "schema connledger/2.0: this connledger reads"),
+        (
+            "connect",
+            "connledger/1.0",
+            "connledger/2.0",
+            "schema connledger/2.0: this connledger reads",
+        ),
         ("connect", "connledger/1.0", "connledger/1.00", "schema: invalid value"),
         ("connect", "\"connect\"", "\"packet\"", "event is none of those"),
-        ("connect", "{\"ip\":\"127.0.0.1\",\"port\":8443}", "[\"127.0.0.1\",1,8443]", "remote: invalid type: sequence, expected an object"),
+        (
+            "connect",
+            "{\"ip\":\"127.0.0.1\",\"port\":8443}",
+            "[\"127.0.0.1\",1,8443]",
+            "remote: invalid type: sequence, expected an object",
+        ),
         ("connect", "\"connect\"", "\"connect\",\"seq\":25", "seq"),
         ("loss", "\"count\":155", "\"count\":154", "count is not last_seq - first_seq + 1"),
         ("loss", "\"ring_full\":155", "\"ring_full\":154", "count is not the sum of causes"),

@@ -57,9 +57,11 @@ fn own() -> BoxedStrategy<String> {
         .prop_filter_map("a loss within bounds", |(seq, time_unix_ns, host, body)| {
             let (seq, body) = match body {
                 Body::Loss(loss) => {
-                    let count = loss.causes.iter().try_fold(0, |sum: u64, (_, n)| sum.checked_add(n))?;
+                    let count =
+                        loss.causes.iter().try_fold(0, |sum: u64, (_, n)| sum.checked_add(n))?;
                     let first_seq = seq % (1 << 52) + 1;
-                    let last_seq = first_seq.checked_add(count - 1).filter(|last| *last < 1 << 53)?;
+                    let last_seq =
+                        first_seq.checked_add(count - 1).filter(|last| *last < 1 << 53)?;
                     (first_seq, Body::Loss(Loss { first_seq, last_seq, count, ..loss }))
                 }
                 body => (seq, body),

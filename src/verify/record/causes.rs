@@ -74,9 +74,7 @@ impl<'de> Deserialize<'de> for Causes {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Causes, A::Error> {
                 let mut causes = Causes::default();
-                while let Some((name, Number(count))) =
-                    map.next_entry::<Cow<'_, str>, Some0>()?
-                {
+                while let Some((name, Number(count))) = map.next_entry::<Cow<'_, str>, Some0>()? {
                     match Cause::ALL.iter().position(|cause| cause.name() == name) {
                         Some(i) if causes.known[i] == 0 => causes.known[i] = count,
                         Some(i) => return Err(Error::duplicate_field(Cause::ALL[i].name())),

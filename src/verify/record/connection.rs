@@ -307,10 +307,7 @@ impl Fields<'_> for Listen {
         socket.has_netns()?;
         ensure(socket.local, "local is missing")?;
         ensure(!socket.remote, "a listener, with a remote")?;
-        ensure(
-            self.backlog.is_some() || socket.protocol != Protocol::Tcp,
-            "tcp, without a backlog",
-        )
+        ensure(self.backlog.is_some() || socket.protocol != Protocol::Tcp, "tcp, without a backlog")
     }
 }
 

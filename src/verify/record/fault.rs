@@ -43,7 +43,10 @@ impl fmt::Display for Fault {
             Self::Torn(_) => f.write_str("ends in the middle"),
             Self::NoJson(what) => write!(f, "no JSON: {what}"),
             Self::Major(schema) => {
-                write!(f, "schema {schema}: this connledger reads {SCHEMA_VERSION} and newer minors")
+                write!(
+                    f,
+                    "schema {schema}: this connledger reads {SCHEMA_VERSION} and newer minors"
+                )
             }
             Self::Schema(what) => f.write_str(what),
             Self::Order(_) => f.write_str("the fields stand in another order"),

@@ -164,8 +164,14 @@ fn read_header<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Header<'de>, A::Er
             Key::Event => once(&mut event, "event", map)?,
             Key::Other => break,
         }
-        if let (Some(Minor(minor)), Some(run), Some(Number(seq)), Some(time), Some(_), Some(event)) =
-            (&schema, run, seq, time, &host, event)
+        if let (
+            Some(Minor(minor)),
+            Some(run),
+            Some(Number(seq)),
+            Some(time),
+            Some(_),
+            Some(event),
+        ) = (&schema, run, seq, time, &host, event)
         {
             let host = host.map(|Borrowed(host)| host).unwrap_or_default();
             return Ok(Header { minor: *minor, run, seq, time, host, event });
@@ -237,8 +243,8 @@ pub fn in_order(text: &str) -> Option<String> {
         return None;
     }
     fields.sort_by_key(behind);
-    let fields = fields.iter().map(|(key, value)| {
-        format!("{}:{}", serde_json::Value::from(key.as_ref()), value.get())
-    });
+    let fields = fields
+        .iter()
+        .map(|(key, value)| format!("{}:{}", serde_json::Value::from(key.as_ref()), value.get()));
     Some(format!("{{{}}}", fields.collect::<Vec<_>>().join(",")))
 }
