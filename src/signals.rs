@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 use signal_hook::consts::SIGHUP;
 use signal_hook::consts::SIGINT;
 use signal_hook::consts::SIGTERM;
+use signal_hook::consts::SIGXFSZ;
 use signal_hook::flag;
 use signal_hook::low_level::pipe;
 
@@ -42,6 +43,8 @@ impl Signals {
             flag::register_usize(SIGHUP, Arc::clone(&last), usize::try_from(SIGTERM).unwrap_or(0))?;
         }
         pipe::register(SIGHUP, written.try_clone()?)?;
+        // A file that may not grow (RLIMIT_FSIZE) is an error of the write, and no reason to die: its output waits.
+        flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
         let again = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             // The handlers run in this order: at the first signal `again` is false still.

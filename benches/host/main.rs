@@ -4,7 +4,7 @@
 //! `report.json`. docs/BENCHMARKS.md says what is measured and how, and what the numbers do not say.
 //!
 //! ```text
-//!  options ─► sections: host, kernel, user, latency, memory, growth, pipeline
+//!  options ─► sections: host, kernel, user, latency, memory, growth, pipeline, outputs
 //!               │  each starts a load (load/) in a fresh network namespace (scene),
 //!               │  and a tool (tool) that watches it: connledger or a peer (peers)
 //!               ▼
@@ -33,6 +33,8 @@ mod report;
 mod scene;
 mod sections;
 mod statistics;
+#[path = "../../tests/support/mod.rs"]
+mod support;
 mod tap;
 mod targets;
 mod tool;

@@ -59,6 +59,21 @@ impl Usage {
     }
 }
 
+/// CPU time of those threads of this process whose names begin so, in ns: exact.
+pub fn cpu_ns_of_threads(prefix: &str) -> anyhow::Result<u64> {
+    let mut cpu_ns = 0;
+    for thread in fs::read_dir("/proc/self/task")? {
+        let thread = thread?.path();
+        // One that has ended in the meantime counts no more.
+        let Ok(name) = fs::read_to_string(thread.join("comm")) else { continue };
+        let Ok(run_time) = fs::read_to_string(thread.join("schedstat")) else { continue };
+        if name.starts_with(prefix) {
+            cpu_ns += run_time.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0);
+        }
+    }
+    Ok(cpu_ns)
+}
+
 /// Anonymous memory of a process, in KiB: what it has allocated. What it maps, as its program and the ring,
 /// is not in it.
 pub fn anonymous_kib(pid: u32) -> anyhow::Result<u64> {

@@ -18,6 +18,7 @@ use crate::sections::idle::Idle;
 use crate::sections::kernel::Kernel;
 use crate::sections::latency::Latency;
 use crate::sections::memory::Memory;
+use crate::sections::outputs::Outputs;
 use crate::targets;
 use crate::targets::Figures;
 use crate::targets::Target;
@@ -46,6 +47,8 @@ pub struct Report {
     pub latency: Option<Latency>,
     /// The pipeline alone.
     pub pipeline: Vec<Stage>,
+    /// The outputs alone.
+    pub outputs: Option<Outputs>,
     /// What it allocates in the long run.
     pub memory: Option<Memory>,
     /// What it costs as there is more of everything.
@@ -65,6 +68,7 @@ impl Report {
             idle: None,
             latency: None,
             pipeline: Vec::new(),
+            outputs: None,
             memory: None,
             growth: Vec::new(),
         }
@@ -99,7 +103,14 @@ impl Report {
             .pipeline
             .iter()
             .find(|stage| stage.name == "encode_ndjson" && stage.processes == MANY_PROCESSES);
+        let output = |name| {
+            let kinds = self.outputs.as_ref()?.kinds.iter();
+            kinds.clone().find(|kind| kind.name == name).map(|kind| kind.lines_a_second)
+        };
         Figures {
+            file_lines: output("file"),
+            unix_lines: output("unix"),
+            two_over_one: self.outputs.as_ref().map(|outputs| outputs.two_over_one),
             ratio: own.map(|own| own.ratio),
             over_tcplife: self.host.as_ref().and_then(|host| host.over_tcplife),
             kernel_ns: own_kernel.map(|own| own.ns_a_connection),

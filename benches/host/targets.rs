@@ -19,6 +19,12 @@ pub struct Figures {
     pub user_us: Option<Summary>,
     /// Records that one core encodes as NDJSON a second.
     pub encoded_a_second: Option<f64>,
+    /// Lines a second that a file takes, encoding included.
+    pub file_lines: Option<Summary>,
+    /// The same for a UNIX stream socket.
+    pub unix_lines: Option<Summary>,
+    /// What the collector takes for a record with two outputs, over one.
+    pub two_over_one: Option<Summary>,
     /// Wake-ups in 10 s in which nothing happens.
     pub idle_wake_ups: Option<u64>,
     /// The p99 of the first line after idle, in µs.
@@ -94,6 +100,23 @@ pub fn judge(figures: &Figures) -> Vec<Target> {
                 .map(|rate| (format!("{:.2} M records/s", rate / 1e6), rate >= 3e6)),
         ),
         target(
+            "lines to a file, encoding included, one core",
+            "≥ 1.5 M lines/s",
+            figures.file_lines.map(lines),
+        ),
+        target(
+            "lines to a UNIX stream socket, encoding included, one core",
+            "≥ 1.5 M lines/s",
+            figures.unix_lines.map(lines),
+        ),
+        target(
+            "the collector's CPU a record, two outputs over one",
+            "1.00 lies in the interval, or ≤ 1.05",
+            figures
+                .two_over_one
+                .map(|ratio| (interval(ratio, 3), ratio.median <= 1.05 || ratio.low <= 1.0)),
+        ),
+        target(
             "idle",
             "no wake-up in 10 s",
             figures.idle_wake_ups.map(|count| (format!("{count} wake-ups"), count == 0)),
@@ -120,6 +143,10 @@ pub fn judge(figures: &Figures) -> Vec<Target> {
             figures.lost.map(|(lost, of)| (format!("{lost} of {of} records"), lost == 0)),
         ),
     ]
+}
+
+fn lines(rate: Summary) -> (String, bool) {
+    (interval(rate.scaled(1e-6), 2) + " M lines/s", rate.median >= 1.5e6)
 }
 
 fn memory((most, late): (u64, u64)) -> (String, bool) {

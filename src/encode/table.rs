@@ -18,6 +18,7 @@ use crate::event::errno;
 use crate::ledger::Body;
 use crate::ledger::Entry;
 use crate::ledger::Figures;
+use crate::ledger::OutputFigures;
 
 const TITLES: [&str; 9] =
     ["EVENT", "PID", "COMM", "IP", "LADDR", "LPORT", "RADDR", "RPORT", "RESULT"];
@@ -97,11 +98,22 @@ impl Encoder for Table {
 
 fn figures_line(out: &mut Vec<u8>, what: &str, figures: &Figures) {
     let Figures { observed, written, lost, filtered, .. } = figures;
-    let line = format!(
-        "# {what}: observed {observed} = written {written} + lost {lost} + filtered {filtered}{}\n",
+    let mut line = format!(
+        "# {what}: observed {observed} = written {written} + lost {lost} + filtered {filtered}{}",
         figures.in_flight.map_or_else(String::new, |count| format!(" + in flight {count}")),
     );
+    // Of the outputs, those that have not all that the others may have.
+    for output in figures.outputs.iter().filter(|output| output.lost != *lost || output.closed) {
+        let OutputFigures { output, written, lost, in_flight, closed, .. } = output;
+        let closed = if *closed { ", closed" } else { "" };
+        let books = [
+            &format!("; {output}: written {written}")[..],
+            &format!(" + lost {lost} + in flight {in_flight}{closed}"),
+        ];
+        line.extend(books);
+    }
     out.extend_from_slice(line.as_bytes());
+    out.push(b'\n');
 }
 
 fn write_cell(cell: &mut Vec<u8>, column: usize, event: &Event) {

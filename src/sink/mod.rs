@@ -3,7 +3,10 @@
 //! To add an output: one file here with a [`Sink`], one variant of
 //! [`Destination`](crate::config::Destination), one arm in [`open`], one test.
 
+mod file;
 mod stdout;
+mod unix;
+mod unix_datagram;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -62,12 +65,14 @@ pub enum Written {
 ///
 /// # Errors
 /// If it cannot be written to.
-pub fn open(destination: &Destination, _control: &Control) -> io::Result<Box<dyn Sink>> {
+pub fn open(destination: &Destination, control: &Control) -> io::Result<Box<dyn Sink>> {
     match destination {
         Destination::Stdout => Ok(Box::new(stdout::Stdout::open()?)),
-        Destination::File(_)
-        | Destination::Unix(_)
-        | Destination::UnixDatagram(_)
-        | Destination::Journald => Err(io::ErrorKind::Unsupported.into()),
+        Destination::File(file) => Ok(Box::new(file::LogFile::open(file, control)?)),
+        Destination::Unix(socket) => Ok(Box::new(unix::Unix::open(socket, control)?)),
+        Destination::UnixDatagram(socket) => {
+            Ok(Box::new(unix_datagram::UnixDatagram::open(socket, control)?))
+        }
+        Destination::Journald => Err(io::ErrorKind::Unsupported.into()),
     }
 }

@@ -93,7 +93,7 @@ fn address() -> BoxedStrategy<[u8; 16]> {
 /// Bytes of a name: what is dangerous, what is cut, and any.
 fn name() -> BoxedStrategy<[u8; 16]> {
     let dangerous = b"\0\n\r\t\x1b\x7f\"\\ \xc2\x9b\xe2\x9c\x93\xff%{<a";
-    prop_oneof![uniform16(proptest::sample::select(&dangerous[..])), any::<[u8; 16]>()].boxed()
+    prop_oneof![uniform16(select(&dangerous[..])), any::<[u8; 16]>()].boxed()
 }
 
 /// Mostly nothing is unknown, or the remote end, of a listener.

@@ -245,7 +245,7 @@ pub fn play(arguments: &[String]) -> anyhow::Result<()> {
 }
 
 /// Binds the calling thread to the `nth` core that it may use, or to the last one if they are fewer.
-fn pin(nth: usize) -> anyhow::Result<()> {
+pub fn pin(nth: usize) -> anyhow::Result<()> {
     let allowed = rustix::thread::sched_getaffinity(None)?;
     let cores = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));
     let core = cores.take(nth + 1).last().context("no core to run on")?;

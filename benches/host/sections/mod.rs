@@ -6,6 +6,7 @@ pub mod idle;
 pub mod kernel;
 pub mod latency;
 pub mod memory;
+pub mod outputs;
 
 use std::fmt;
 use std::fmt::Display;
@@ -32,6 +33,8 @@ pub enum Section {
     Latency,
     /// The pipeline alone: what benches/pipeline.rs has left in a file. It needs no root, this does.
     Pipeline,
+    /// The outputs alone.
+    Outputs,
     /// What it allocates in the long run.
     Memory,
     /// What it costs as there is more of everything.
@@ -40,12 +43,13 @@ pub enum Section {
 
 impl Section {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Host,
         Self::Kernel,
         Self::Idle,
         Self::Latency,
         Self::Pipeline,
+        Self::Outputs,
         Self::Memory,
         Self::Growth,
     ];
@@ -65,6 +69,7 @@ impl Section {
             Self::Idle => "idle",
             Self::Latency => "latency",
             Self::Pipeline => "pipeline",
+            Self::Outputs => "outputs",
             Self::Memory => "memory",
             Self::Growth => "growth",
         }
@@ -86,6 +91,7 @@ impl Section {
                 let output = fs::read_to_string(scene.report_path("pipeline.txt"));
                 report.pipeline = output.map_or_else(|_| Vec::new(), |text| pipeline::parse(&text));
             }
+            Self::Outputs => report.outputs = Some(outputs::measure(options, scene)?),
             Self::Memory => report.memory = Some(memory::measure(options, scene)?),
             Self::Growth => report.growth = growth::measure(options, scene)?,
         }

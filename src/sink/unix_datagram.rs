@@ -1,0 +1,107 @@
+//! A UNIX datagram socket: a record a datagram, without the newline at its end.
+//!
+//! The socket is connected to nobody, and each datagram has its address: a socket that is connected stays with a
+//! reader that has died. When the reader's queue is full (`net.unix.max_dgram_qlen`, about 11) the kernel lets the
+//! sender sleep until there is room, or the reader is gone. What was in a dead reader's queue is gone, and nobody
+//! can know of it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::AddressFamily;
+use rustix::net::SendFlags;
+use rustix::net::SocketAddrUnix;
+use rustix::net::SocketFlags;
+use rustix::net::SocketType;
+use rustix::net::sockopt;
+
+use super::Sink;
+use super::Written;
+use super::unix::Absence;
+use super::unix::explain;
+use crate::config::SocketOutput;
+use crate::ledger::Cause;
+use crate::outlet::Control;
+use crate::outlet::Frames;
+
+/// A sender that sleeps looks so often whether the program ends.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The output.
+#[derive(Debug)]
+pub struct UnixDatagram {
+    socket: OwnedFd,
+    path: PathBuf,
+    address: SocketAddrUnix,
+    control: Control,
+    absence: Absence,
+}
+
+impl UnixDatagram {
+    /// Makes the socket. Whether there is somebody to send to shows with the first datagram.
+    ///
+    /// # Errors
+    /// If there is no socket to be had, or the path is none.
+    pub fn open(output: &SocketOutput, control: &Control) -> io::Result<Self> {
+        let socket = rustix::net::socket_with(
+            AddressFamily::UNIX,
+            SocketType::DGRAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        if let Some(bytes) = output.send_buffer {
+            sockopt::set_socket_send_buffer_size(&socket, bytes as usize)?;
+        }
+        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(LOOK))?;
+        Ok(Self {
+            socket,
+            path: output.path.clone(),
+            address: SocketAddrUnix::new(&output.path)?,
+            control: control.clone(),
+            absence: Absence::new(control),
+        })
+    }
+
+    /// Sends one datagram. False if it is too large.
+    fn send(&mut self, datagram: &[u8]) -> io::Result<bool> {
+        loop {
+            let sent =
+                rustix::net::sendto(&self.socket, datagram, SendFlags::NOSIGNAL, &self.address);
+            match sent {
+                Ok(_) => {
+                    self.absence.end();
+                    return Ok(true);
+                }
+                Err(Errno::MSGSIZE) => return Ok(false),
+                Err(Errno::INTR) => {}
+                // It has slept already.
+                Err(Errno::AGAIN) => {
+                    if self.control.is_closing() {
+                        let fault = "its reader does not read";
+                        return Err(io::Error::new(io::ErrorKind::TimedOut, fault));
+                    }
+                }
+                Err(err) => self.absence.wait(err, || explain(err, &self.path, "unix"))?,
+            }
+        }
+    }
+}
+
+impl Sink for UnixDatagram {
+    fn write(&mut self, records: Frames<'_>) -> io::Result<Written> {
+        for (frame, record) in records.iter().enumerate() {
+            if !self.send(record.strip_suffix(b"\n").unwrap_or(record))? {
+                return Ok(Written::Refused { frame, cause: Cause::TooLarge });
+            }
+        }
+        Ok(Written::All)
+    }
+
+    /// The socket is connected to nobody: the kernel cannot say whose process it is.
+    fn reader_fd(&self) -> Option<OwnedFd> {
+        self.socket.try_clone().ok()
+    }
+}

@@ -1,0 +1,17 @@
+//! Outputs as they are used: a running connledger, real connections, and what the outputs got of them. Whatever is
+//! done to an output, its stream must balance. Needs root.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod log;
+#[path = "../kernel/namespace.rs"]
+#[allow(dead_code, reason = "the kernel tests use the rest")]
+mod namespace;
+mod scene;
+#[path = "../support/skip.rs"]
+#[allow(dead_code, reason = "some tests need more than to trace")]
+mod skip;
+#[path = "../kernel/turn.rs"]
+mod turn;
+
+mod file;
