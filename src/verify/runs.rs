@@ -157,13 +157,18 @@ impl Runs {
             Body::Stop(stop) => Some(&stop.figures.output),
             _ => None,
         };
+        if let Some(output) = output {
+            run.names(output);
+        }
         let key = self.window.key(record.run, record.seq, output);
         let same = self.window.compare(key, line);
         if run.records.insert(record.seq, record.seq) == 0 {
             run.doubles += 1;
+            // What names its output is another record in the log of another one.
+            let elsewhere = output.is_some() && run.outputs.len() > 1;
             match same {
                 Some(true) => {}
-                None => run.uncompared += 1,
+                None => run.uncompared += u64::from(!elsewhere),
                 Some(false) => problems.add(Kind::Altered, Some(place), || {
                     format!(
                         "run {}: {} came before, and said something else",
@@ -172,9 +177,6 @@ impl Runs {
                 }),
             }
             return;
-        }
-        if let Some(output) = output {
-            run.names(output);
         }
         take_body(run, record, place, problems);
     }

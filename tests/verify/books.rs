@@ -254,9 +254,26 @@ fn the_logs_of_two_outputs_of_one_run_are_one() {
         .iter()
         .map(|line| line.replace("\"output\":\"stdout\"", "\"output\":\"file:/x\""))
         .collect();
-    let report = Logs::of(&[&lines, &other]).sound();
+    let report = Logs::of(&[&lines, &other]).strictly().sound();
+    assert_eq!(report["runs"][0]["outputs"], json!(["stdout", "file:/x"]));
     assert_eq!(report["runs"][0]["doubles"], lines.len());
+    assert_eq!(report["runs"][0]["uncompared"], Value::Null);
     assert_eq!(report["runs"][0]["events"], 100);
+    // What one of them lacks, declared or not, the other has.
+    let mut lossy = lines.clone();
+    let loss = format!(
+        "{{\"schema\":\"connledger/1.0\",\"run\":\"{RUN}\",\"seq\":11,\
+         \"time\":\"2026-11-23T07:03:04.123456789Z\",\"host\":\"web-1\",\"event\":\"loss\",\
+         \"first_seq\":11,\"last_seq\":20,\"count\":10,\"causes\":{{\"output_full\":10}}}}\n"
+    );
+    lossy.splice(10..20, [loss]);
+    lossy.remove(50);
+    let report = Logs::of(&[&lossy, &other]).sound();
+    assert_eq!(
+        report["runs"][0]["lost"],
+        json!({ "records": 10, "causes": { "output_full": 10 }, "but_there": 10 })
+    );
+    assert_eq!(report["runs"][0]["missing"], Value::Null);
 }
 
 #[test]

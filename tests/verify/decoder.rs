@@ -136,9 +136,9 @@ proptest::proptest! {
     /// Whatever is cut off: it is torn, and never taken for a record.
     #[test]
     fn a_line_that_ends_early_is_torn(line in line(), end in any::<Index>()) {
-        let ends: Vec<usize> = line.char_indices().map(|(i, _)| i).skip(1).collect();
-        let cut = &line[..*end.get(&ends)];
-        prop_assert!(matches!(decode(cut.as_bytes()), Err(Fault::Torn(_))), "{}: {:?}", cut, verdict(cut));
+        let cut = &line.as_bytes()[..1 + end.index(line.len() - 1)];
+        let verdict = decode(cut).map(|_| ());
+        prop_assert!(matches!(verdict, Err(Fault::Torn(_))), "{}: {:?}", cut.escape_ascii(), verdict);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What is wrong with a line. That is told from a second look: the first one only finds that something is.
 
 use std::fmt;
+use std::str::Utf8Error;
 
 use serde::Deserialize;
 use serde::Deserializer;
@@ -77,9 +78,13 @@ impl Torn {
 }
 
 /// What is wrong with bytes that are no UTF-8.
-pub fn not_text(line: &[u8]) -> Fault {
-    let valid = line.utf8_chunks().next().map_or(0, |chunk| chunk.valid().len());
-    Fault::NoJson(format!("byte {} is no UTF-8", valid + 1))
+pub fn not_text(line: &[u8], err: Utf8Error) -> Fault {
+    let valid = str::from_utf8(&line[..err.valid_up_to()]).unwrap_or_default();
+    // A line can be torn within a character, too.
+    if err.error_len().is_none() && begins_as_ours(valid) {
+        return Fault::Torn(Torn::read(valid));
+    }
+    Fault::NoJson(format!("byte {} is no UTF-8", valid.len() + 1))
 }
 
 /// What is wrong with a line that could not be read.
@@ -96,7 +101,7 @@ pub fn explain(text: &str, err: &serde_json::Error) -> Fault {
 
 fn begins_as_ours(text: &str) -> bool {
     let len = BEGINNING.len().min(text.len());
-    text.as_bytes()[..len] == BEGINNING.as_bytes()[..len]
+    len != 0 && text.as_bytes()[..len] == BEGINNING.as_bytes()[..len]
 }
 
 fn explain_data(text: &str) -> Fault {

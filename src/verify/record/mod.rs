@@ -91,7 +91,7 @@ pub enum Body {
 /// # Errors
 /// What is wrong with it, first of all.
 pub fn decode(line: &[u8]) -> Result<Record<'_>, Fault> {
-    let text = str::from_utf8(line).map_err(|_| fault::not_text(line))?;
+    let text = str::from_utf8(line).map_err(|err| fault::not_text(line, err))?;
     let record = header::read(text).map_err(|err| fault::explain(text, &err));
     match record {
         Err(Fault::Order(text)) => match header::read(&text) {
