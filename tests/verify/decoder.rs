@@ -30,6 +30,10 @@ use crate::written::line;
 static STRICT: LazyLock<Validator> = LazyLock::new(|| validator(&strict()));
 static PUBLISHED: LazyLock<Validator> = LazyLock::new(|| validator(&published()));
 
+/// Of the field `schema` alone.
+static PUBLISHED_VERSION: LazyLock<Validator> =
+    LazyLock::new(|| validator(&published()["properties"]["schema"]));
+
 /// What JSON Schema cannot say of a record that it finds valid: a loss adds up.
 fn adds_up(record: &Value) -> bool {
     if record["event"] != "loss" {
@@ -93,7 +97,10 @@ proptest::proptest! {
         for change in changes {
             apply(&mut record, change);
         }
-        check(&record)?;
+        // An edited version may be a newer one, of which more is admitted: the next test.
+        if record["schema"] == "connledger/1.0" || !PUBLISHED_VERSION.is_valid(&record["schema"]) {
+            check(&record)?;
+        }
     }
 
     /// What the published schema admits of a line of a newer minor, the decoder takes.
@@ -136,7 +143,7 @@ proptest::proptest! {
     /// Whatever is cut off: it is torn, and never taken for a record.
     #[test]
     fn a_line_that_ends_early_is_torn(line in line(), end in any::<Index>()) {
-        let cut = &line.as_bytes()[..1 + end.index(line.len() - 1)];
+        let cut = &line.as_bytes()[..=end.index(line.len() - 1)];
         let verdict = decode(cut).map(|_| ());
         prop_assert!(matches!(verdict, Err(Fault::Torn(_))), "{}: {:?}", cut.escape_ascii(), verdict);
     }

@@ -14,6 +14,7 @@ use serde_json::error::Category;
 
 use super::header;
 use super::header::Line;
+use super::number::MAX;
 use super::text::RunId;
 use crate::encode::SCHEMA_VERSION;
 
@@ -71,7 +72,7 @@ impl Torn {
         let seq = behind("\"seq\":").and_then(|rest| {
             // Only a whole number counts: one with something behind it.
             let (digits, _) = rest.split_once(',')?;
-            digits.parse().ok()
+            digits.parse().ok().filter(|seq| (1..=MAX).contains(seq))
         });
         Self { run, seq: seq.filter(|_| run.is_some()) }
     }
