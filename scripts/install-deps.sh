@@ -46,6 +46,8 @@ need_test() {
 	need jq jq program jq
 	need iproute2 iproute program ip
 	need nftables nftables program nft
+	need strace strace program strace
+	need systemd systemd program journalctl
 }
 
 need_lint() {

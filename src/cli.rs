@@ -1,12 +1,16 @@
-//! The command line. It becomes a [`Config`] in one step; what is wrong is said with the option's name and
-//! the value.
+//! The command line, and the configuration file that it names. They become a [`Config`] in one step; what is wrong is
+//! said with the option's name and the value.
 
 mod filters;
+mod layers;
 mod verify;
 
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::CommandFactory as _;
+use clap::FromArgMatches as _;
 use clap::Parser;
 use clap::Subcommand;
 use clap::error::ErrorKind;
@@ -16,6 +20,7 @@ use self::filters::RULE;
 use self::verify::AFTER_HELP;
 use self::verify::VerifyOptions;
 use crate::config::Config;
+use crate::config::ConfigFile;
 use crate::config::KindList;
 use crate::config::MAX_OUTPUTS;
 use crate::config::Output;
@@ -27,6 +32,7 @@ use crate::config::smallest_ring_size;
 use crate::encode::Format;
 use crate::encode::SCHEMA_VERSION;
 use crate::host;
+use crate::journal_stream;
 use crate::verify::Request as VerifyRequest;
 
 const VERSION: &str = concat!(
@@ -55,7 +61,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0    stopped by SIGINT, SIGTERM, -n or -d, or because nobody reads the output
   1    could not trace or could not write; stderr says what is missing
-  2    bad command line
+  2    bad command line or configuration file
   130  killed by a second SIGINT (143: SIGTERM) before everything was written
 
 Records that are lost do not change the exit code: they stand in the output, as
@@ -81,6 +87,11 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Say what would be traced with these options, without tracing
+    ///
+    /// Everything is looked up and nothing begun: no output is opened, nothing is loaded into the kernel. The exit code
+    /// is 0 if tracing could begin, 1 if something is missing for it on this host, 2 if an option is wrong.
+    Check(Box<Options>),
     /// Print the JSON Schema of the records
     Schema,
     /// Read logs back, and say whether anything is missing
@@ -129,30 +140,19 @@ struct Options {
     #[command(flatten)]
     filters: FilterOptions,
 
-    /// Where to write: stdout, file:PATH, unix:PATH, unix-dgram:PATH, journald
+    /// Where to write: stdout, file:PATH, unix:PATH, unix-dgram:PATH, journald [default: stdout]
     ///
     /// With options after commas, as in file:/var/log/conn.ndjson,rotate=100MiB,keep=7. Of every output:
     /// on-full=block|drop, queue=RECORDS, format=ndjson|table. Of a file: rotate=SIZE, rotate-every=TIME, keep=N,
     /// mode=OCTAL. Of a socket: send-buffer=SIZE. May be given several times; each output has its own queue.
-    #[arg(
-        short,
-        long,
-        value_name = "WHERE[,OPTION=VALUE]...",
-        default_value = "stdout",
-        help_heading = "Output"
-    )]
+    /// journald takes fields instead of a format; journald:NAMESPACE is the journal of that namespace. Where stdout is
+    /// the journal, as in a service, and neither an output nor a format is given, journald is the default.
+    #[arg(short, long, value_name = "WHERE[,OPTION=VALUE]...", help_heading = "Output")]
     output: Vec<OutputSpec>,
 
-    /// How to write, where the output does not say
-    #[arg(
-        short,
-        long,
-        value_enum,
-        value_name = "FORMAT",
-        default_value = "ndjson",
-        help_heading = "Output"
-    )]
-    format: Format,
+    /// How to write, where the output does not say [default: ndjson]
+    #[arg(short, long, value_enum, value_name = "FORMAT", help_heading = "Output")]
+    format: Option<Format>,
 
     /// Add the time to a table
     #[arg(short, long, help_heading = "Output")]
@@ -182,6 +182,14 @@ struct Options {
     )]
     flush_interval: Duration,
 
+    /// Take options from a file, too
+    ///
+    /// Its keys are the names of the long options; the file that comes with connledger explains each. What the command
+    /// line says goes before what the file says: an option replaces the whole value, -o all outputs. A flag that is
+    /// on in the file is turned off by its opposite, as --no-exclude-self, or --loopback for --no-loopback.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
     /// Print nothing but errors on stderr
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
@@ -196,33 +204,82 @@ struct Options {
 pub enum Request {
     /// Trace.
     Trace(Box<Config>),
+    /// Say what would be traced.
+    Check {
+        /// With these options.
+        config: Box<Config>,
+        /// Which come from here, too.
+        file: Option<PathBuf>,
+    },
     /// Print the schema.
     Schema,
     /// Verify logs.
     Verify(VerifyRequest),
 }
 
+/// Why it asks for nothing that could be done.
+#[derive(Debug)]
+pub enum Refusal {
+    /// It asks for help, or is wrong.
+    CommandLine(clap::Error),
+    /// The configuration file is wrong, or what it says together with the command line.
+    File(String),
+}
+
+impl From<clap::Error> for Refusal {
+    fn from(err: clap::Error) -> Self {
+        Self::CommandLine(err)
+    }
+}
+
+/// Reads a command line, the program's name first, and the configuration file that it names.
+///
+/// # Errors
+/// If an option or a key is wrong, or options do not go together.
+pub fn request(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, Refusal> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let command = || layers::with_opposites(Cli::command());
+    let given = command().try_get_matches_from(&arguments)?;
+    let Some(file) = layers::file(&given).map_err(Refusal::File)? else {
+        return Cli::from_arg_matches(&given)?.request(None);
+    };
+    let layered = layers::with_defaults(command(), &file).try_get_matches_from(&arguments)?;
+    Cli::from_arg_matches(&layered)?.request(Some(&file))
+}
+
 impl Cli {
-    /// What the command line asks for.
-    ///
-    /// # Errors
-    /// If options that are right by themselves do not go together.
-    pub fn request(self) -> Result<Request, clap::Error> {
+    fn request(self, file: Option<&ConfigFile>) -> Result<Request, Refusal> {
+        let refuse = |conflict: Conflict| conflict.blame(file);
         match self.command {
             Some(Command::Schema) => Ok(Request::Schema),
             Some(Command::Verify(options)) => Ok(Request::Verify(options.into())),
-            None => self.options.config().map(|config| Request::Trace(Box::new(config))),
+            Some(Command::Check(options)) => {
+                let file = options.config.clone();
+                let config = options.config().map_err(refuse)?;
+                Ok(Request::Check { config: Box::new(config), file })
+            }
+            None => {
+                let config = self.options.config().map_err(refuse)?;
+                Ok(Request::Trace(Box::new(config)))
+            }
         }
     }
 }
 
 impl Options {
-    fn config(self) -> Result<Config, clap::Error> {
+    fn config(mut self) -> Result<Config, Conflict> {
+        let nothing_said = self.output.is_empty() && self.format.is_none();
+        let stdout_is_journal = nothing_said && journal_stream::is_stdout();
+        if self.output.is_empty() {
+            self.output.push(OutputSpec::default_of(stdout_is_journal));
+        }
+        let format = self.format.unwrap_or(Format::Ndjson);
         Ok(Config {
             events: KindList::merged(&self.events),
             filters: self.filters.filters(),
             mptcp_subflows: self.mptcp_subflows,
-            outputs: outputs(&self.output, self.format, self.timestamp)?,
+            outputs: outputs(&self.output, format, self.timestamp)?,
+            stdout_is_journal,
             max_events: self.max_events,
             duration: self.duration,
             ring_size: ring_size(self.ring_size, host::online_cpus()),
@@ -242,27 +299,44 @@ fn outputs(
     specs: &[OutputSpec],
     format: Format,
     timestamps: bool,
-) -> Result<Vec<Output>, clap::Error> {
+) -> Result<Vec<Output>, Conflict> {
     let mut outputs: Vec<Output> = Vec::new();
     for spec in specs {
         let output = spec.clone().output(format, timestamps);
         let name = output.destination.to_string();
+        let wrong = |what| Conflict { option: "output", nth: outputs.len(), what };
         if outputs.iter().any(|output| output.destination.to_string() == name) {
-            return Err(conflict(&format!("--output names {name} twice")));
+            return Err(wrong(format!("--output names {name} twice")));
+        }
+        if outputs.len() == MAX_OUTPUTS {
+            return Err(wrong(format!("there are more than {MAX_OUTPUTS} outputs")));
         }
         outputs.push(output);
     }
-    if outputs.len() > MAX_OUTPUTS {
-        return Err(conflict(&format!("there are more than {MAX_OUTPUTS} outputs")));
-    }
     if timestamps && outputs.iter().all(|output| output.format != Format::Table) {
-        return Err(conflict(
-            "--timestamp adds a column to a table (-f table); NDJSON has the time in every record",
-        ));
+        let what =
+            "--timestamp adds a column to a table (-f table); NDJSON has the time in every record";
+        return Err(Conflict { option: "timestamp", nth: 0, what: what.to_owned() });
     }
     Ok(outputs)
 }
 
-fn conflict(message: &str) -> clap::Error {
-    Cli::command().error(ErrorKind::ArgumentConflict, message)
+/// Options that are right by themselves and do not go together.
+#[derive(Debug)]
+struct Conflict {
+    /// The one that is too much.
+    option: &'static str,
+    /// Which of its values.
+    nth: usize,
+    what: String,
+}
+
+impl Conflict {
+    /// Says where it stands.
+    fn blame(self, file: Option<&ConfigFile>) -> Refusal {
+        match file.and_then(|file| file.blame(self.option, self.nth, &self.what)) {
+            Some(said) => Refusal::File(said),
+            None => Cli::command().error(ErrorKind::ArgumentConflict, self.what).into(),
+        }
+    }
 }

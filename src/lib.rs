@@ -17,6 +17,7 @@
 //!
 //! [`collector`] is the loop that drives it, [`cli`] and [`config`] say what it shall do.
 
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod collector;
@@ -25,6 +26,7 @@ pub mod consumers;
 pub mod encode;
 pub mod event;
 pub mod host;
+mod journal_stream;
 pub mod ledger;
 pub mod outlet;
 mod poll;

@@ -1,22 +1,33 @@
 //! Parses, runs, and sets the exit code.
 
+use std::env;
 use std::io;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use connledger::cli::Cli;
+use connledger::check;
+use connledger::cli;
+use connledger::cli::Refusal;
 use connledger::cli::Request;
 use connledger::collector;
 use connledger::schema::JSON_SCHEMA;
 use connledger::verify;
 
 fn main() -> ExitCode {
-    // Prints help and errors itself, and exits with 0 or 2.
-    let request = Cli::parse().request().unwrap_or_else(|err| err.exit());
+    let request = match cli::request(env::args_os()) {
+        Ok(request) => request,
+        // Prints help, too, and exits with 0 or 2.
+        Err(Refusal::CommandLine(err)) => err.exit(),
+        Err(Refusal::File(said)) => {
+            let _ = writeln!(io::stderr(), "connledger: {said}");
+            return ExitCode::from(2);
+        }
+    };
+    let done = |()| ExitCode::SUCCESS;
     let result = match request {
-        Request::Trace(config) => collector::run(&config).map(|()| ExitCode::SUCCESS),
-        Request::Schema => print(JSON_SCHEMA).map(|()| ExitCode::SUCCESS).map_err(Into::into),
+        Request::Trace(config) => collector::run(&config).map(done),
+        Request::Check { config, file } => check::run(&config, file.as_deref()).map(done),
+        Request::Schema => print(JSON_SCHEMA).map(done).map_err(Into::into),
         Request::Verify(request) => verify::run(&request).map_err(Into::into),
     };
     match result {

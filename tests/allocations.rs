@@ -125,9 +125,8 @@ impl Pipeline {
 #[test]
 fn a_record_allocates_nothing() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    for (processes, format) in
-        [(8, Format::Ndjson), (8, Format::Table), (10_000, Format::Ndjson), (10_000, Format::Table)]
-    {
+    let formats = [Format::Ndjson, Format::Table, Format::Journal];
+    for (processes, format) in [8, 10_000].into_iter().flat_map(|n| formats.map(|f| (n, f))) {
         let host = BusyHost::new(processes, processes.max(1000));
         let mut pipeline = Pipeline::new(format);
         host.announcements.iter().for_each(|record| pipeline.take(record));

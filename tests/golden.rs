@@ -1,4 +1,4 @@
-//! Golden files: wire records go through the decoder, the ledger and both encoders, and what comes out is
+//! Golden files: wire records go through the decoder, the ledger and the encoders, and what comes out is
 //! compared with tests/golden/, byte for byte. `GOLDEN=write` (make golden) writes those files anew.
 //!
 //! The cases stand in tests/support/cases.rs.
@@ -10,6 +10,8 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 
@@ -36,9 +38,11 @@ use connledger::wire::cl_unknown;
 use connledger::wire::decode;
 use connledger::wire::shared::Counters;
 use connledger::wire::to_bytes;
+use serde_json::Value;
 
 use self::support::cases::CASES;
 use self::support::cases::WITH_TIMES;
+use self::support::journal;
 use self::support::lines::file_names;
 use self::support::lines::folder;
 use self::support::records::LISTEN;
@@ -71,7 +75,8 @@ fn golden_files() {
         let mut run = Run::new();
         fill(&mut run);
         let table = run.table(WITH_TIMES.contains(&name));
-        for (kind, written) in [("ndjson", run.ndjson()), ("table", table)] {
+        let journal = readable(&run.journal());
+        for (kind, written) in [("ndjson", run.ndjson()), ("table", table), ("journal", journal)] {
             let file = format!("{name}.{kind}");
             differences += &difference(&file, &written);
             expected_files.push(file);
@@ -83,6 +88,53 @@ fn golden_files() {
     );
     expected_files.sort();
     assert_eq!(file_names(FOLDER), expected_files, "files in {FOLDER} that no case makes, or none");
+}
+
+/// Datagrams as text: what is not printable ASCII is escaped, and an empty line is between them.
+fn readable(datagrams: &[Vec<u8>]) -> Vec<u8> {
+    let text = |datagram: &Vec<u8>| datagram.escape_ascii().to_string().replace("\\n", "\n");
+    datagrams.iter().map(text).collect::<Vec<_>>().join("\n").into_bytes()
+}
+
+#[test]
+fn the_journal_gets_what_ndjson_says() {
+    let mut names = BTreeSet::new();
+    let mut ids = BTreeMap::new();
+    for (_, fill) in CASES {
+        let mut run = Run::new();
+        fill(&mut run);
+        let lines = String::from_utf8(run.ndjson()).expect("UTF-8");
+        let datagrams = run.journal();
+        assert_eq!(datagrams.len(), lines.lines().count());
+        for (datagram, line) in datagrams.iter().zip(lines.lines()) {
+            let entries = journal::entries(datagram);
+            let [fields] = entries.as_slice() else { panic!("{line}") };
+            journal::assert_journals_own(fields);
+            assert_eq!(journal::record(fields), serde_json::from_str::<Value>(line).expect("JSON"));
+            let (kind, id) =
+                (journal::text(fields, "CONNLEDGER_EVENT"), journal::text(fields, "MESSAGE_ID"));
+            assert_eq!(*ids.entry(kind).or_insert_with(|| id.clone()), id, "one id a kind");
+            names.extend(fields.keys().cloned());
+        }
+    }
+    let missing: Vec<_> =
+        journal::all_names().into_iter().filter(|name| !names.contains(*name)).collect();
+    assert!(missing.is_empty(), "fields of the schema: {missing:?}");
+    assert_eq!(ids, catalog(), "ids, and what {CATALOG} explains");
+}
+
+const CATALOG: &str = "packaging/journald/connledger.catalog";
+
+/// The ids that the catalog explains, by the event that each heading names in its comment.
+fn catalog() -> BTreeMap<String, String> {
+    let text = fs::read_to_string(folder(CATALOG)).expect("the catalog");
+    let lines: Vec<&str> = text.lines().collect();
+    let headings = lines.windows(2).filter_map(|two| {
+        let id = two[1].strip_prefix("-- ")?;
+        let kind = two[0].strip_prefix("# ").expect("the event above its id");
+        Some((kind.to_owned(), id.to_owned()))
+    });
+    headings.collect()
 }
 
 /// What differs from a golden file; nothing if the file is to be written.

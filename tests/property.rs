@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::LazyLock;
 
 use connledger::encode::Encoder;
+use connledger::encode::Journal;
 use connledger::encode::MAX_LINE;
 use connledger::encode::Ndjson;
 use connledger::encode::Table;
@@ -59,6 +60,7 @@ use self::support::arbitrary::own;
 use self::support::arbitrary::reset;
 use self::support::arbitrary::retransmit;
 use self::support::arbitrary::surroundings;
+use self::support::journal;
 use self::support::lines::keys;
 use self::support::records;
 use self::support::run::identity;
@@ -102,6 +104,22 @@ fn check_table(entry: &Entry, timestamps: bool) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// One datagram of the journal's as it should be: it says what the line says.
+fn check_journal(identity: &Identity, entry: &Entry) -> Result<(), TestCaseError> {
+    let (mut datagram, mut line) = (Vec::new(), Vec::new());
+    Journal::new(identity, "stdout").encode(entry, &mut datagram);
+    Ndjson::new(identity, "stdout").encode(entry, &mut line);
+    prop_assert!(datagram.len() < 2 * MAX_LINE, "{} bytes", datagram.len());
+    let entries = journal::entries(&datagram);
+    prop_assert_eq!(entries.len(), 1);
+    journal::assert_journals_own(&entries[0]);
+    prop_assert_eq!(
+        journal::record(&entries[0]),
+        serde_json::from_slice::<Value>(&line).expect("JSON")
+    );
+    Ok(())
+}
+
 /// Decodes a record; if it is one, writes it in every format.
 fn check_event(
     record: &impl Raw,
@@ -114,7 +132,9 @@ fn check_event(
         owner.details = image.map(Arc::new);
     }
     let entry = Entry { seq, time_unix_ns, body: Body::Event(event) };
-    check_ndjson(&Identity { host, ..identity() }, &entry)?;
+    let identity = Identity { host, ..identity() };
+    check_ndjson(&identity, &entry)?;
+    check_journal(&identity, &entry)?;
     check_table(&entry, time_unix_ns % 2 == 0)
 }
 
@@ -237,7 +257,9 @@ proptest::proptest! {
         seq in 1..=u64::MAX, time_unix_ns in number(), host in host(), body in own(),
     ) {
         let entry = Entry { seq, time_unix_ns, body };
-        check_ndjson(&Identity { host, ..identity() }, &entry)?;
+        let identity = Identity { host, ..identity() };
+        check_ndjson(&identity, &entry)?;
+        check_journal(&identity, &entry)?;
         check_table(&entry, seq % 2 == 0)?;
     }
 }

@@ -62,6 +62,10 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         sinks.push((output, control, sink));
     }
 
+    if config.stdout_is_journal && !config.quiet {
+        complain("stdout is the journal: writing fields to journald; -o stdout writes lines");
+    }
+
     let intake = Rc::new(RefCell::new(Intake {
         ledger: Ledger::new(config.max_events),
         batch: Vec::with_capacity(BATCH + 1),
@@ -69,13 +73,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let readers = sinks.iter().filter_map(|(_, _, sink)| sink.reader_fd()).collect::<Vec<_>>();
     let filters = effective_filters(config, &readers);
     drop(readers);
-    let settings = Settings {
-        events: &config.events,
-        filters: &filters,
-        mptcp_subflows: config.mptcp_subflows,
-        ring_size: config.ring_size,
-        verbose: config.verbose,
-    };
+    let settings = Settings::new(config, &filters);
     let taker = Rc::clone(&intake);
     let probe = Probe::attach(&settings, move |bytes| {
         // The collector holds no borrow while it drains.

@@ -1,5 +1,6 @@
 //! What the user wants, validated: nothing that follows needs to doubt it.
 
+mod file;
 mod filters;
 mod kinds;
 mod outputs;
@@ -7,6 +8,9 @@ mod units;
 
 use std::time::Duration;
 
+pub use self::file::ConfigFile;
+pub use self::file::NOT_IN_A_FILE;
+pub use self::file::exclude_each_other;
 pub use self::filters::Cgroup;
 pub use self::filters::CgroupList;
 pub use self::filters::Families;
@@ -25,6 +29,7 @@ pub use self::filters::parse_netns;
 pub use self::kinds::KindList;
 pub use self::outputs::Destination;
 pub use self::outputs::FileOutput;
+pub use self::outputs::JournaldOutput;
 pub use self::outputs::MAX_OUTPUTS;
 pub use self::outputs::OnFull;
 pub use self::outputs::Output;
@@ -33,11 +38,14 @@ pub use self::outputs::SocketOutput;
 pub use self::units::default_ring_size;
 pub use self::units::parse_duration;
 pub use self::units::parse_ring_size;
+pub use self::units::show_duration;
+pub use self::units::show_size;
 pub use self::units::smallest_ring_size;
 use crate::event::Kind;
 
 /// What to trace, and where to write it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "flags")]
 pub struct Config {
     /// The kinds of events; at least one, none twice.
     pub events: Vec<Kind>,
@@ -47,6 +55,8 @@ pub struct Config {
     pub mptcp_subflows: bool,
     /// Where to write; at least one, none twice.
     pub outputs: Vec<Output>,
+    /// Standard output is the journal, and nobody has named an output: so the journal was chosen.
+    pub stdout_is_journal: bool,
     /// Stop after so many events.
     pub max_events: Option<u64>,
     /// Stop after so long.

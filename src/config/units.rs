@@ -89,6 +89,29 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Writes a size as [`parse_size`] reads it, in the largest unit that leaves a whole number.
+#[must_use]
+pub fn show_size(bytes: u64) -> String {
+    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let whole = |(_, factor): &(&str, u64)| bytes != 0 && bytes.is_multiple_of(*factor);
+    match units.into_iter().find(whole) {
+        Some((unit, factor)) => format!("{}{unit}", bytes / factor),
+        None => bytes.to_string(),
+    }
+}
+
+/// Writes a duration as [`parse_duration`] reads it, in the largest unit that leaves a whole number.
+#[must_use]
+pub fn show_duration(duration: Duration) -> String {
+    let nanos = duration.as_nanos();
+    let units = [("d", 86400 * 1000), ("h", 3600 * 1000), ("m", 60 * 1000), ("s", 1000), ("ms", 1)];
+    let units = units.map(|(unit, millis)| (unit, millis * 1_000_000));
+    match units.into_iter().find(|(_, factor)| nanos != 0 && nanos.is_multiple_of(*factor)) {
+        Some((unit, factor)) => format!("{}{unit}", nanos / factor),
+        None => format!("{}s", duration.as_secs_f64()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +149,27 @@ mod tests {
         }
         for bad in ["", "0", "0.1ms", "s", "1 week", "1e3", "-1", "..", "999999999h"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_can_be_read() {
+        for (bytes, shown) in
+            [(0, "0"), (5000, "5000"), (64 << 10, "64KiB"), (8 << 20, "8MiB"), (3 << 30, "3GiB")]
+        {
+            assert_eq!(show_size(bytes), shown);
+            assert_eq!(parse_size(shown), Ok(bytes));
+        }
+        for (micros, shown) in [
+            (1_500, "0.0015s"),
+            (10_000, "10ms"),
+            (1_500_000, "1500ms"),
+            (60_000_000, "1m"),
+            (86_400_000_000, "1d"),
+        ] {
+            let duration = Duration::from_micros(micros);
+            assert_eq!(show_duration(duration), shown);
+            assert_eq!(parse_duration(shown), Ok(duration));
         }
     }
 }

@@ -10,7 +10,7 @@ use super::number::push_u64;
 use super::number::two_hex_digits;
 
 /// JSON numbers are exact up to here in jq and JavaScript; a larger one is written as this.
-const MAX_EXACT: u64 = (1 << 53) - 1;
+pub const MAX_EXACT: u64 = (1 << 53) - 1;
 
 /// Appends bytes as the inside of a JSON string, and says whether all of them were UTF-8. What is not
 /// becomes U+FFFD. Control characters are escaped, those of ISO 8859 and DEL too: a line of a log must

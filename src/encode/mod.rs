@@ -4,17 +4,20 @@
 //! [`Format::encoder`].
 
 mod ip;
+mod journal;
 mod json;
 mod ndjson;
 mod number;
 mod process;
 mod table;
 mod time;
+mod words;
 
 use crate::host::Identity;
 use crate::ledger::Entry;
 
 pub use self::ip::write_ip;
+pub use self::journal::Journal;
 pub use self::ndjson::Ndjson;
 pub use self::ndjson::SCHEMA_VERSION;
 pub use self::table::Table;
@@ -22,12 +25,13 @@ pub use self::table::Table;
 /// The longest line that any format writes, with its newline: what rsyslog takes by default.
 pub const MAX_LINE: usize = 8192;
 
-/// Turns entries into lines.
+/// Turns entries into lines, or datagrams.
 pub trait Encoder: Send {
     /// What goes before the first entry, if anything.
     fn begin(&mut self, _out: &mut Vec<u8>) {}
 
-    /// Appends the entry as whole lines, each shorter than [`MAX_LINE`].
+    /// Appends the entry as whole lines, each shorter than [`MAX_LINE`]; or as a datagram of the journal's, shorter than
+    /// twice that.
     fn encode(&mut self, entry: &Entry, out: &mut Vec<u8>);
 }
 
@@ -48,8 +52,9 @@ impl Format {
     #[must_use]
     pub fn encoder(self, identity: &Identity, output: &str, timestamps: bool) -> Box<dyn Encoder> {
         match self {
-            Self::Ndjson | Self::Journal => Box::new(Ndjson::new(identity, output)),
+            Self::Ndjson => Box::new(Ndjson::new(identity, output)),
             Self::Table => Box::new(Table::new(timestamps)),
+            Self::Journal => Box::new(Journal::new(identity, output)),
         }
     }
 }

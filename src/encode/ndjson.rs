@@ -19,6 +19,7 @@ use super::number::push_hex_u64;
 use super::number::push_u64;
 use super::process::ProcessTexts;
 use super::time::TimeWriter;
+use super::words::push_errno;
 use crate::event::Action;
 use crate::event::Close;
 use crate::event::Conn;
@@ -27,7 +28,6 @@ use crate::event::Event;
 use crate::event::Outcome;
 use crate::event::Protocol;
 use crate::event::Side;
-use crate::event::errno;
 use crate::host::Identity;
 use crate::ledger::Body;
 use crate::ledger::Entry;
@@ -258,12 +258,8 @@ fn errno_field(out: &mut Vec<u8>, number: u32) {
     if number == 0 {
         return;
     }
-    if let Some(name) = errno::name(number) {
-        push_word_field(out, key!("errno"), name);
-    } else {
-        push_text(out, key!("errno"));
-        out.extend_from_slice(b"\"E");
-        push_u64(out, number.into());
-        out.push(b'"');
-    }
+    push_text(out, key!("errno"));
+    out.push(b'"');
+    push_errno(out, number);
+    out.push(b'"');
 }

@@ -3,9 +3,12 @@
 //! Columns widen for good when something longer comes, so that IPv6 is never cut and IPv4 stays narrow.
 
 use super::Encoder;
-use super::ip::write_ip;
 use super::number::push_u64;
 use super::time::TimeWriter;
+use super::words::push_address;
+use super::words::push_errno;
+use super::words::push_harmless;
+use super::words::push_thousandths;
 use crate::event::Action;
 use crate::event::Close;
 use crate::event::Endpoint;
@@ -14,7 +17,6 @@ use crate::event::Kind;
 use crate::event::Protocol;
 use crate::event::Side;
 use crate::event::State;
-use crate::event::errno;
 use crate::ledger::Body;
 use crate::ledger::Entry;
 use crate::ledger::Figures;
@@ -150,11 +152,7 @@ fn address(cell: &mut Vec<u8>, endpoint: Option<&Endpoint>) {
         cell.push(b'-');
         return;
     };
-    write_ip(cell, endpoint.ip);
-    if endpoint.scope_id != 0 {
-        cell.push(b'%');
-        push_u64(cell, endpoint.scope_id.into());
-    }
+    push_address(cell, endpoint);
 }
 
 fn port(cell: &mut Vec<u8>, endpoint: Option<&Endpoint>) {
@@ -240,28 +238,13 @@ fn errno_in_parentheses(cell: &mut Vec<u8>, number: u32) {
         return;
     }
     cell.extend_from_slice(b" (");
-    if let Some(name) = errno::name(number) {
-        cell.extend_from_slice(name.as_bytes());
-    } else {
-        cell.push(b'E');
-        push_u64(cell, number.into());
-    }
+    push_errno(cell, number);
     cell.push(b')');
 }
 
 fn millis(cell: &mut Vec<u8>, preposition: &str, ns: Option<u64>) {
     let Some(us) = ns.map(|ns| ns / 1000) else { return };
     cell.extend_from_slice(preposition.as_bytes());
-    push_u64(cell, us / 1000);
-    cell.push(b'.');
-    for digit in [us / 100 % 10, us / 10 % 10, us % 10] {
-        push_u64(cell, digit);
-    }
+    push_thousandths(cell, us);
     cell.extend_from_slice(b" ms");
-}
-
-/// Appends a name so that it cannot drive a terminal nor break a column: what is not printable ASCII
-/// becomes `?`.
-fn push_harmless(cell: &mut Vec<u8>, name: &[u8]) {
-    cell.extend(name.iter().map(|&b| if matches!(b, b'!'..=b'~' | b' ') { b } else { b'?' }));
 }

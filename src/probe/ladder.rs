@@ -52,6 +52,13 @@ impl AcceptRung {
         progs.sys_exit_accept4.set_autoload(syscall);
     }
 
+    /// Looks up what it attaches to.
+    pub(super) fn look_up(self) -> anyhow::Result<()> {
+        match self {
+            Self::Syscall => look_up(["sys_exit_accept", "sys_exit_accept4"]),
+        }
+    }
+
     /// Attaches its programs.
     pub(super) fn attach(self, progs: &ConnledgerProgs<'_>) -> anyhow::Result<Vec<Link>> {
         match self {
@@ -86,6 +93,13 @@ impl ConnectRung {
         progs.sys_exit_connect.set_autoload(syscall);
     }
 
+    /// Looks up what it attaches to.
+    pub(super) fn look_up(self) -> anyhow::Result<()> {
+        match self {
+            Self::Syscall => look_up(["sys_exit_connect", "sys_enter_connect"]),
+        }
+    }
+
     /// Attaches its programs.
     pub(super) fn attach(self, progs: &ConnledgerProgs<'_>) -> anyhow::Result<Vec<Link>> {
         match self {
@@ -95,4 +109,12 @@ impl ConnectRung {
             ]),
         }
     }
+}
+
+/// Looks up tracepoints of system calls.
+fn look_up(names: [&str; 2]) -> anyhow::Result<()> {
+    for name in names {
+        tracepoint::look_up("syscalls", name)?;
+    }
+    Ok(())
 }

@@ -42,12 +42,15 @@ const MORE_TOLD: u32 = 16_384;
 const WAITING_PER_CPU: u32 = 1024;
 const WAITING_AT_LEAST: u32 = 16_384;
 
+/// What it means if the programs on connect cannot be attached.
+pub(super) const CONNECTS_NOT_TOLD: &str = "connects that fail before a SYN are not told";
+
 /// Which programs a run needs, on which rungs.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each program can be left out by itself")]
-struct Plan {
-    connect: Option<ConnectRung>,
-    accept: Option<AcceptRung>,
+pub(super) struct Plan {
+    pub(super) connect: Option<ConnectRung>,
+    pub(super) accept: Option<AcceptRung>,
     io: bool,
     rings: bool,
     retransmit: bool,
@@ -55,7 +58,23 @@ struct Plan {
 }
 
 impl Plan {
-    fn hooks(self) -> Hooks {
+    /// What `settings` ask for, on this rung of the accept ladder.
+    pub(super) fn new(settings: &Settings<'_>, kernel: &KernelTypes, rung: AcceptRung) -> Self {
+        let connects = settings.ask_for(&[Kind::Connect]);
+        // Whose a connection is that ends or was retransmitted, an accept has told.
+        let accepts = settings.ask_for(&[Kind::Accept, Kind::Close, Kind::Retransmit, Kind::Reset]);
+        let io = accepts && rung.misses_some() && kernel.have_tracepoint("sock_recv_length");
+        Self {
+            connect: connects.then_some(ConnectRung::Syscall),
+            accept: accepts.then_some(rung),
+            io,
+            rings: io && kernel.have_tracepoint("io_uring_create"),
+            retransmit: settings.ask_for(&[Kind::Retransmit]),
+            reset: settings.ask_for(&[Kind::Reset]),
+        }
+    }
+
+    pub(super) fn hooks(self) -> Hooks {
         Hooks {
             state: "tp_btf/inet_sock_set_state",
             connect: self.connect.map(ConnectRung::name),
@@ -72,21 +91,10 @@ impl Plan {
 pub(super) fn climb(
     settings: &Settings<'_>,
 ) -> anyhow::Result<(ConnledgerSkel<'static>, Links, Hooks)> {
-    let connects = settings.ask_for(&[Kind::Connect]);
-    // Whose a connection is that ends or was retransmitted, an accept has told.
-    let accepts = settings.ask_for(&[Kind::Accept, Kind::Close, Kind::Retransmit, Kind::Reset]);
     let kernel = KernelTypes::read();
     let mut reasons = Vec::new();
     for rung in AcceptRung::LADDER {
-        let io = accepts && rung.misses_some() && kernel.have_tracepoint("sock_recv_length");
-        let mut plan = Plan {
-            connect: connects.then_some(ConnectRung::Syscall),
-            accept: accepts.then_some(rung),
-            io,
-            rings: io && kernel.have_tracepoint("io_uring_create"),
-            retransmit: settings.ask_for(&[Kind::Retransmit]),
-            reset: settings.ask_for(&[Kind::Reset]),
-        };
+        let mut plan = Plan::new(settings, &kernel, rung);
         let skel = load(settings, plan)?;
         // Ahead of all that keeps something about a socket outside of it: what goes must take it along.
         let (destroy, attaches_later) = try_without_capabilities(&skel)?;
@@ -103,10 +111,7 @@ pub(super) fn climb(
             Ok(more) => links.extend(more.unwrap_or_default()),
             Err(err) => {
                 // No reason to see nothing at all, but it must not go unsaid; `start` says it, too.
-                let _ = writeln!(
-                    io::stderr(),
-                    "connledger: warning: connects that fail before a SYN are not told: {err:#}"
-                );
+                let _ = writeln!(io::stderr(), "connledger: warning: {CONNECTS_NOT_TOLD}: {err:#}");
                 plan.connect = None;
             }
         }
@@ -121,10 +126,10 @@ pub(super) fn climb(
 }
 
 /// What this kernel's type information tells of it. Read once: it is some megabytes.
-struct KernelTypes(Option<Btf<'static>>);
+pub(super) struct KernelTypes(Option<Btf<'static>>);
 
 impl KernelTypes {
-    fn read() -> Self {
+    pub(super) fn read() -> Self {
         Self(Btf::from_vmlinux().ok())
     }
 

@@ -5,6 +5,7 @@ mod filters;
 pub mod ladder;
 mod load;
 mod messages;
+mod outlook;
 mod preflight;
 pub(crate) mod skel;
 pub mod tracepoint;
@@ -28,7 +29,10 @@ use rustix::event::PollFlags;
 use rustix::time::Timespec;
 
 use self::load::Links;
+pub use self::outlook::Outlook;
+pub use self::outlook::outlook;
 use self::skel::ConnledgerSkel;
+use crate::config::Config;
 use crate::config::Filters;
 use crate::event::Kind;
 use crate::wire::shared::Shared;
@@ -48,7 +52,19 @@ pub struct Settings<'a> {
     pub verbose: bool,
 }
 
-impl Settings<'_> {
+impl<'a> Settings<'a> {
+    /// What a configuration asks for, of the connections that these filters admit.
+    #[must_use]
+    pub fn new(config: &'a Config, filters: &'a Filters) -> Self {
+        Self {
+            events: &config.events,
+            filters,
+            mptcp_subflows: config.mptcp_subflows,
+            ring_size: config.ring_size,
+            verbose: config.verbose,
+        }
+    }
+
     /// Whether one of these kinds is asked for.
     fn ask_for(&self, kinds: &[Kind]) -> bool {
         kinds.iter().any(|kind| self.events.contains(kind))

@@ -22,8 +22,7 @@ use rustix::mount::MountAttrFlags;
 /// # Errors
 /// If the tracepoint's number cannot be read, or the kernel refuses the program.
 pub fn attach(program: &ProgramMut<'_>, category: &str, name: &str) -> anyhow::Result<Link> {
-    let id = id(category, name)
-        .with_context(|| format!("cannot read the number of the tracepoint {category}/{name}"))?;
+    let id = look_up(category, name)?;
     // A tracepoint event on one CPU is enough: a program is called on whichever CPU the event happens.
     let event = Builder::new(Tracepoint::with_id(id))
         .any_pid()
@@ -33,6 +32,15 @@ pub fn attach(program: &ProgramMut<'_>, category: &str, name: &str) -> anyhow::R
     program
         .attach_perf_event(event.into_raw_fd())
         .with_context(|| format!("cannot attach to the tracepoint {category}/{name}"))
+}
+
+/// A tracepoint's number; what cannot be looked up is named.
+///
+/// # Errors
+/// As [`id`].
+pub fn look_up(category: &str, name: &str) -> anyhow::Result<u64> {
+    id(category, name)
+        .with_context(|| format!("cannot read the number of the tracepoint {category}/{name}"))
 }
 
 /// A tracepoint's number.

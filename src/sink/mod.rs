@@ -4,6 +4,7 @@
 //! [`Destination`](crate::config::Destination), one arm in [`open`], one test.
 
 mod file;
+mod journald;
 mod stdout;
 mod unix;
 mod unix_datagram;
@@ -73,6 +74,6 @@ pub fn open(destination: &Destination, control: &Control) -> io::Result<Box<dyn 
         Destination::UnixDatagram(socket) => {
             Ok(Box::new(unix_datagram::UnixDatagram::open(socket, control)?))
         }
-        Destination::Journald => Err(io::ErrorKind::Unsupported.into()),
+        Destination::Journald(journal) => Ok(Box::new(journald::Journald::open(journal, control)?)),
     }
 }

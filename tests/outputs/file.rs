@@ -41,7 +41,7 @@ impl Target {
     /// The old generations' paths, the oldest first.
     pub fn generations(&self) -> Vec<PathBuf> {
         let path = |number| PathBuf::from(format!("{}.{number}", self.path.display()));
-        let mut paths: Vec<_> = (1..).map(path).take_while(|path| path.exists()).collect();
+        let mut paths: Vec<_> = (1..99).map(path).take_while(|path| path.exists()).collect();
         paths.reverse();
         paths
     }

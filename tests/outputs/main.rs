@@ -3,11 +3,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[path = "../support/journal.rs"]
+#[allow(dead_code, reason = "the golden files need the rest")]
+mod journal;
 mod log;
 #[path = "../kernel/namespace.rs"]
 #[allow(dead_code, reason = "the kernel tests use the rest")]
 mod namespace;
 mod scene;
+#[path = "../support/schema.rs"]
+#[allow(dead_code, reason = "the tests of the schema need the rest")]
+mod schema;
 #[path = "../support/skip.rs"]
 #[allow(dead_code, reason = "some tests need more than to trace")]
 mod skip;
@@ -15,3 +21,4 @@ mod skip;
 mod turn;
 
 mod file;
+mod journald;

@@ -435,7 +435,14 @@ fn figures() -> BoxedStrategy<Figures> {
 }
 
 fn output_figures() -> BoxedStrategy<OutputFigures> {
-    let names = ["stdout", "journald", "file:/var/log/a b.ndjson", "unix:/run/x", "unix-dgram:y"];
+    let names = [
+        "stdout",
+        "journald",
+        "file:/var/log/a b.ndjson",
+        "unix:/run/x",
+        "unix-dgram:y",
+        "journald:z",
+    ];
     let long = format!("file:/{}", "x".repeat(254));
     let name = prop_oneof![select(names.to_vec()).prop_map(str::to_owned), Just(long)];
     (name, uniform4(number()), losses(), any::<bool>())

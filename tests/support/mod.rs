@@ -8,6 +8,7 @@ pub mod arbitrary;
 pub mod busy;
 pub mod cases;
 pub mod events;
+pub mod journal;
 pub mod lines;
 pub mod records;
 pub mod run;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use connledger::encode::Encoder;
+use connledger::encode::Journal;
 use connledger::encode::Ndjson;
 use connledger::encode::Table;
 use connledger::event::Kind;
@@ -160,6 +161,17 @@ impl Run {
     /// All of it as a table.
     pub fn table(&self, timestamps: bool) -> Vec<u8> {
         self.encode(&mut Table::new(timestamps))
+    }
+
+    /// All of it as the journal's datagrams.
+    pub fn journal(&self) -> Vec<Vec<u8>> {
+        let mut encoder = Journal::new(&identity(), "stdout");
+        let datagram = |entry| {
+            let mut out = Vec::new();
+            encoder.encode(entry, &mut out);
+            out
+        };
+        self.entries.iter().map(datagram).collect()
     }
 
     fn encode(&self, encoder: &mut dyn Encoder) -> Vec<u8> {

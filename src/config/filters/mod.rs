@@ -25,7 +25,7 @@ pub use self::ports::PortRange;
 pub use self::trie::NetRule;
 
 /// Which connections are wanted: those that every filter admits.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filters {
     /// By process id.
     pub pids: NumberList,

@@ -19,7 +19,7 @@ pub enum Destination {
     /// A UNIX datagram socket that a consumer has bound.
     UnixDatagram(SocketOutput),
     /// The systemd journal, by its native protocol.
-    Journald,
+    Journald(JournaldOutput),
 }
 
 /// A file to append to.
@@ -54,6 +54,24 @@ pub struct SocketOutput {
     pub send_buffer: Option<u32>,
 }
 
+/// A journal to write to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JournaldOutput {
+    /// The journal's namespace; the host's own journal if not given.
+    pub namespace: Option<String>,
+}
+
+impl JournaldOutput {
+    /// The native socket of its journald.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        match &self.namespace {
+            None => PathBuf::from("/run/systemd/journal/socket"),
+            Some(namespace) => PathBuf::from(format!("/run/systemd/journal.{namespace}/socket")),
+        }
+    }
+}
+
 impl Destination {
     /// What happens with a full queue if nobody says: those that people read along, and files, are waited for; a
     /// consumer that may be gone for good is not.
@@ -61,7 +79,7 @@ impl Destination {
     pub const fn default_on_full(&self) -> OnFull {
         match self {
             Self::Stdout | Self::File(_) => OnFull::Block,
-            Self::Unix(_) | Self::UnixDatagram(_) | Self::Journald => OnFull::Drop,
+            Self::Unix(_) | Self::UnixDatagram(_) | Self::Journald(_) => OnFull::Drop,
         }
     }
 
@@ -69,7 +87,7 @@ impl Destination {
     #[must_use]
     pub const fn own_format(&self) -> Option<Format> {
         match self {
-            Self::Journald => Some(Format::Journal),
+            Self::Journald(_) => Some(Format::Journal),
             Self::Stdout | Self::File(_) | Self::Unix(_) | Self::UnixDatagram(_) => None,
         }
     }
@@ -83,7 +101,10 @@ impl fmt::Display for Destination {
             Self::File(file) => write!(f, "file:{}", file.path.display()),
             Self::Unix(socket) => write!(f, "unix:{}", socket.path.display()),
             Self::UnixDatagram(socket) => write!(f, "unix-dgram:{}", socket.path.display()),
-            Self::Journald => f.write_str("journald"),
+            Self::Journald(JournaldOutput { namespace: None }) => f.write_str("journald"),
+            Self::Journald(JournaldOutput { namespace: Some(name) }) => {
+                write!(f, "journald:{name}")
+            }
         }
     }
 }

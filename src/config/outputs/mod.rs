@@ -5,6 +5,7 @@ mod spec;
 
 pub use self::destination::Destination;
 pub use self::destination::FileOutput;
+pub use self::destination::JournaldOutput;
 pub use self::destination::SocketOutput;
 pub use self::spec::OutputSpec;
 use crate::encode::Format;

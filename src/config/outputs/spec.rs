@@ -7,6 +7,7 @@ use clap::ValueEnum as _;
 
 use super::Destination;
 use super::FileOutput;
+use super::JournaldOutput;
 use super::OnFull;
 use super::Output;
 use super::SocketOutput;
@@ -16,6 +17,9 @@ use crate::encode::Format;
 
 /// The longest path of a UNIX socket (`sockaddr_un`).
 const MAX_SOCKET_PATH: usize = 107;
+
+/// The longest name of a journal's namespace: the socket's path, `/run/systemd/journal.NAME/socket`, has no more room.
+const MAX_NAMESPACE: usize = 79;
 
 /// Longer names of outputs, or such as JSON must escape, would not fit into the records that list them all.
 const MAX_PATH: usize = 255;
@@ -36,7 +40,8 @@ pub struct OutputSpec {
 }
 
 impl OutputSpec {
-    /// An output to `place`: `stdout`, `file:PATH`, `unix:PATH`, `unix-dgram:PATH` or `journald`.
+    /// An output to `place`: `stdout`, `file:PATH`, `unix:PATH`, `unix-dgram:PATH` or
+    /// `journald[:NAMESPACE]`.
     ///
     /// # Errors
     /// If it is none of these.
@@ -51,7 +56,10 @@ impl OutputSpec {
         }
         let destination = match (kind, path) {
             ("stdout" | "-", None) => Destination::Stdout,
-            ("journald", None) => Destination::Journald,
+            ("journald", None) => Destination::Journald(JournaldOutput::default()),
+            ("journald", Some(name)) => {
+                Destination::Journald(JournaldOutput { namespace: Some(namespace(name)?) })
+            }
             ("file" | "unix" | "unix-dgram", None | Some("")) => {
                 return Err(format!("it names no path; write {kind}:PATH"));
             }
@@ -67,6 +75,17 @@ impl OutputSpec {
         Ok(Self { destination, on_full: None, queue: None, format: None })
     }
 
+    /// What is written to if nobody says: standard output; or the journal, if that is the journal.
+    #[must_use]
+    pub fn default_of(stdout_is_journal: bool) -> Self {
+        let destination = if stdout_is_journal {
+            Destination::Journald(JournaldOutput::default())
+        } else {
+            Destination::Stdout
+        };
+        Self { destination, on_full: None, queue: None, format: None }
+    }
+
     /// Sets an option.
     ///
     /// # Errors
@@ -76,7 +95,7 @@ impl OutputSpec {
         match (option, &mut self.destination) {
             ("on-full", _) => self.on_full = Some(on_full(value).map_err(wrong)?),
             ("queue", _) => self.queue = Some(number(value, 1..=1 << 24).map_err(wrong)? as usize),
-            ("format", Destination::Journald) => {
+            ("format", Destination::Journald(_)) => {
                 return Err("the journal has fields, and takes no format".to_owned());
             }
             ("format", _) => self.format = Some(format(value).map_err(wrong)?),
@@ -130,7 +149,7 @@ impl OutputSpec {
             Destination::File(_) => "a file",
             Destination::Unix(_) => "a UNIX socket",
             Destination::UnixDatagram(_) => "a UNIX datagram socket",
-            Destination::Journald => "the journal",
+            Destination::Journald(_) => "the journal",
         }
     }
 
@@ -141,7 +160,7 @@ impl OutputSpec {
             Destination::Unix(_) | Destination::UnixDatagram(_) => {
                 "format, on-full, queue, send-buffer"
             }
-            Destination::Journald => "on-full, queue",
+            Destination::Journald(_) => "on-full, queue",
         }
     }
 }
@@ -186,6 +205,18 @@ fn socket(path: &str) -> Result<SocketOutput, String> {
         ));
     }
     Ok(SocketOutput { path: PathBuf::from(path), send_buffer: None })
+}
+
+/// As systemd has it, which makes a unit's name and a folder's of it.
+fn namespace(name: &str) -> Result<String, String> {
+    let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.');
+    let is_folder = !matches!(name, "" | "." | "..");
+    if !is_folder || name.len() > MAX_NAMESPACE || !name.chars().all(sound) {
+        return Err(format!(
+            "'{name}' is no namespace of the journal: it has at most {MAX_NAMESPACE} letters, digits and :-_."
+        ));
+    }
+    Ok(name.to_owned())
 }
 
 fn on_full(value: &str) -> Result<OnFull, String> {
@@ -239,7 +270,14 @@ mod tests {
     #[test]
     fn places() {
         assert_eq!(output("-"), output("stdout"));
-        for name in ["stdout", "file:/var/log/a b", "unix:/run/x", "unix-dgram:x", "journald"] {
+        for name in [
+            "stdout",
+            "file:/var/log/a b",
+            "unix:/run/x",
+            "unix-dgram:x",
+            "journald",
+            "journald:a-b.c",
+        ] {
             assert_eq!(output(name).destination.to_string(), name);
         }
         assert_eq!(output("stdout").on_full, OnFull::Block);
@@ -280,6 +318,9 @@ mod tests {
             ("file:/x,on-full=wait", "block or drop"),
             ("file:/a\\b", "backslashes"),
             ("journald,format=ndjson", "takes no format"),
+            ("journald:", "no namespace"),
+            ("journald:a/b", "no namespace"),
+            ("journald:..", "no namespace"),
             ("stdout,queue=0", "queue=0"),
         ] {
             let said = text.parse::<OutputSpec>().expect_err(text);

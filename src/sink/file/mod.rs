@@ -6,6 +6,8 @@
 
 mod opening;
 mod rotation;
+#[cfg(test)]
+mod tests;
 
 use std::fs::DirBuilder;
 use std::io;
@@ -54,6 +56,16 @@ pub struct LogFile {
     told: Option<io::ErrorKind>,
 }
 
+/// What became of the old file when a new one was to be opened.
+enum Replaced {
+    /// There is no new one; it goes on in the old one.
+    No,
+    /// It has another name now.
+    Renamed,
+    /// Nobody can open it any more.
+    Gone,
+}
+
 /// Lines on their way into the file.
 struct Progress<'a> {
     bytes: &'a [u8],
@@ -70,6 +82,13 @@ impl Progress<'_> {
     fn back_to_line(&mut self) {
         let done = &self.bytes[..self.done];
         self.done = done.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
+    }
+
+    /// The file is gone, and nobody can tell whether these lines were read before. Says how many they are.
+    fn back_to_begin(&mut self) -> u64 {
+        let done = &self.bytes[..std::mem::take(&mut self.done)];
+        // What follows the last newline is no line.
+        done.split(|&byte| byte == b'\n').count() as u64 - 1
     }
 }
 
@@ -115,31 +134,29 @@ impl LogFile {
     }
 
     /// Writes whole lines. Waits while that is not possible; an error is the last one before the program's end.
-    fn append(&mut self, lines: Frames<'_>) -> io::Result<()> {
-        let mut progress = Progress { bytes: lines.bytes(), done: 0 };
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut progress = Progress { bytes, done: 0 };
         let mut trouble = Trouble::default();
         loop {
-            let Err(err) = self.try_append(&mut progress) else {
-                if !self.is_removed() {
+            match self.try_append(&mut progress) {
+                Ok(()) if !self.is_removed() => {
                     trouble.is_over(&self.control);
                     return Ok(());
                 }
-                // Nobody can tell whether they were read before.
-                self.log = None;
-                progress.done = 0;
-                self.control.tally().add_resent(lines.len() as u64);
-                continue;
-            };
-            if err.kind() == io::ErrorKind::Interrupted {
-                continue;
+                Ok(()) => {}
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                Err(err) if self.control.is_closing() => return Err(err),
+                Err(err) => {
+                    if err.kind() == io::ErrorKind::StaleNetworkFileHandle {
+                        // It stays so, whatever lies at the path.
+                        self.log = None;
+                    }
+                    trouble.wait(&err, &self.control);
+                    // Each attempt looks for a new file anyway.
+                    let _ = self.control.take_reopen();
+                    self.try_again_at = None;
+                }
             }
-            if self.control.is_closing() {
-                return Err(err);
-            }
-            trouble.wait(&err, &self.control);
-            // Each attempt looks for a new file anyway.
-            let _ = self.control.take_reopen();
-            self.try_again_at = None;
         }
     }
 
@@ -169,18 +186,20 @@ impl LogFile {
         if place == Place::Same {
             return Ok(());
         }
-        if self.replace(place)? {
-            progress.back_to_line();
+        match self.replace(place)? {
+            Replaced::No => {}
+            Replaced::Renamed => progress.back_to_line(),
+            Replaced::Gone => self.control.tally().add_resent(progress.back_to_begin()),
         }
         Ok(())
     }
 
     /// Opens what is at the path, or makes it. If that fails, and the old file still has a name, it goes on there.
-    fn replace(&mut self, place: Place) -> io::Result<bool> {
+    fn replace(&mut self, place: Place) -> io::Result<Replaced> {
         let renamed = self.log.as_ref().is_some_and(Log::has_name);
         if renamed {
             if self.try_again_at.is_some_and(|at| Instant::now() < at) {
-                return Ok(false);
+                return Ok(Replaced::No);
             }
             if place == Place::Empty {
                 self.control.wait(HANDOVER);
@@ -190,11 +209,12 @@ impl LogFile {
         }
         match self.open_again() {
             Ok(log) => {
-                if !renamed {
-                    self.control.warn("the file was gone; it goes on in a new one");
-                }
                 self.take(log);
-                Ok(true)
+                if renamed {
+                    return Ok(Replaced::Renamed);
+                }
+                self.control.warn("the file was gone; it goes on in a new one");
+                Ok(Replaced::Gone)
             }
             Err(err) if renamed => {
                 self.try_again_at = Some(Instant::now() + LONGEST_PAUSE);
@@ -203,7 +223,7 @@ impl LogFile {
                         "the file was renamed, and there can be no new one: {err}; it goes on in the old one"
                     ));
                 }
-                Ok(false)
+                Ok(Replaced::No)
             }
             Err(err) => Err(err),
         }
@@ -263,7 +283,7 @@ impl Sink for LogFile {
                 room = None;
             }
             let now = lines.that_fit(room.unwrap_or(usize::MAX));
-            self.append(lines.slice(0..now))?;
+            self.append(lines.slice(0..now).bytes())?;
             lines = lines.from(now);
         }
         Ok(Written::All)

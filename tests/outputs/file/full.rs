@@ -21,17 +21,19 @@ use crate::scene::wait_until;
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// A small file system of its own.
-struct Disk(PathBuf);
+pub struct Disk(PathBuf);
 
 impl Disk {
-    fn mount(path: PathBuf, size: &str) -> Self {
+    /// Mounts it.
+    pub fn mount(path: PathBuf, size: &str) -> Self {
         fs::create_dir(&path).unwrap();
         let disk = Self(path);
         disk.set(size, MsFlags::empty());
         disk
     }
 
-    fn resize(&self, size: &str) {
+    /// Makes it larger.
+    pub fn resize(&self, size: &str) {
         self.set(size, MsFlags::MS_REMOUNT);
     }
 
@@ -41,7 +43,8 @@ impl Disk {
             .expect("tmpfs");
     }
 
-    fn file(&self) -> Target {
+    /// A file on it.
+    pub fn file(&self) -> Target {
         Target::at(self.0.join("log"))
     }
 }

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::Target;
+use super::full::Disk;
 use super::one_run;
 use super::size;
 use crate::log::Log;
@@ -12,8 +13,8 @@ use crate::scene::Scene;
 use crate::scene::wait_until;
 
 #[test]
-fn in_mid_write() {
-    const KILLS: u32 = 15;
+fn again_and_again() {
+    const KILLS: u32 = 10;
     let Some(scene) = Scene::set() else { return };
     let target = Target::new(&scene, "log");
     let load = scene.load(Duration::ZERO);
@@ -41,6 +42,29 @@ fn in_mid_write() {
     }
     let last = begins[begins.len() - 1];
     one_run(fresh(&all[last..], all[last - 1] == b'\n'), &target.name);
+}
+
+/// A full disk stops it in mid-line, and there it is killed.
+#[test]
+fn in_mid_line() {
+    let Some(scene) = Scene::set() else { return };
+    let disk = Disk::mount(scene.path("disk"), "128k");
+    let target = disk.file();
+    let mut running = scene.start(&["-o", &target.name]);
+    let load = scene.load(Duration::from_millis(1));
+    running.wait_until_said("cannot write: No space left on device");
+    running.kill();
+    load.end();
+    let torn = fs::read(&target.path).unwrap();
+    disk.resize("64m");
+    scene.start(&["-o", &target.name]).stop();
+    let all = fs::read(&target.path).unwrap();
+    let (before, after) = all.split_at(torn.len());
+    assert!(before == torn);
+    // By chance its pages may be full at the end of a line.
+    one_run(fresh(after, before.ends_with(b"\n")), &target.name);
+    let whole = before.iter().rposition(|&byte| byte == b'\n').expect("a line") + 1;
+    Log::runs(&before[..whole])[0].check_numbers();
 }
 
 /// What a run wrote, without the newline that ends the torn line before it.

@@ -1,0 +1,39 @@
+//! `connledger check`: what would be traced and written, and whether this host has what that needs. Nothing is opened,
+//! loaded or attached.
+
+mod places;
+mod report;
+
+use std::io;
+use std::io::Write as _;
+use std::path::Path;
+
+use self::report::Report;
+use crate::config::Config;
+use crate::privileges;
+use crate::probe;
+use crate::probe::Outlook;
+use crate::probe::Settings;
+
+/// Says what a run with this configuration would do; some of it may come from `file`.
+///
+/// # Errors
+/// If tracing could not begin: what is missing, and what to do.
+pub fn run(config: &Config, file: Option<&Path>) -> anyhow::Result<()> {
+    let mut report = Report::default();
+    report.configuration(config, file);
+    for (index, output) in config.outputs.iter().enumerate() {
+        // As it is written to: without any capability, even as root.
+        let doubts = privileges::without(|| places::doubts(&output.destination))?;
+        report.output(index + 1, output, &doubts);
+    }
+    let outlook = probe::outlook(&Settings::new(config, &config.filters));
+    if let Ok(Outlook { hooks, doubts }) = &outlook {
+        report.kernel(*hooks, doubts);
+    }
+    match io::stdout().write_all(report.text().as_bytes()) {
+        Err(err) if err.kind() != io::ErrorKind::BrokenPipe => return Err(err.into()),
+        _ => {}
+    }
+    outlook.map(|_| ())
+}
