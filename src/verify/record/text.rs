@@ -145,7 +145,7 @@ impl OutputName {
             text.strip_prefix(prefix).is_some_and(|path| !path.is_empty() && !path.contains('\n'))
         };
         (matches!(text, "stdout" | "journald")
-            || ["file:", "unix:", "unix-dgram:"].into_iter().any(is_path))
+            || ["file:", "unix:", "unix-dgram:", "journald:"].into_iter().any(is_path))
             && text.chars().count() <= 300
     }
 }
