@@ -142,7 +142,7 @@ fn whole_on_one_thread(bencher: Bencher<'_, '_>, processes: u32) {
             batch.extend(ledger.take(bytes));
             if batch.len() == BATCH {
                 for (i, entry) in batch.iter().enumerate() {
-                    lines.push(Some(i), |out| encoder.encode(entry, out));
+                    lines.push(Some((i, entry)), |out| encoder.encode(entry, out));
                 }
                 output.write(lines.frames()).unwrap();
                 lines.clear();

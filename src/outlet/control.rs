@@ -48,6 +48,11 @@ impl Tally {
         self.written.fetch_add(events, Ordering::Relaxed);
     }
 
+    /// An event that was counted as written was not: its reader has refused it.
+    pub(super) fn take_back_written(&self) {
+        self.written.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// Counts records as sent once more.
     pub fn add_resent(&self, records: u64) {
         self.resent.fetch_add(records, Ordering::Relaxed);

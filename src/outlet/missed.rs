@@ -1,5 +1,6 @@
 //! What an output goes without: a range of numbers, told as one `loss` in its own stream.
 
+use super::frames::Subject;
 use crate::ledger::Body;
 use crate::ledger::Cause;
 use crate::ledger::Entry;
@@ -20,18 +21,20 @@ impl Missed {
     /// One entry, for this reason.
     #[must_use]
     pub fn new(entry: &Entry, cause: Cause) -> Self {
-        let Entry { seq, ref body, .. } = *entry;
-        let mut own = Losses::default();
-        match body {
+        if let Body::Loss(Loss { first_seq, last_seq, causes, .. }) = entry.body {
             // Its numbers and causes stand in this one.
-            Body::Loss(Loss { first_seq, last_seq, causes, .. }) => {
-                return Self { first_seq: *first_seq, last_seq: *last_seq, causes: *causes, own };
-            }
-            Body::Event(_) => own.add(cause, 1),
-            Body::Start(_) | Body::Ready | Body::Heartbeat(_) | Body::Stop(_) => {
-                own.add(Cause::OwnRecord, 1);
-            }
+            return Self { first_seq, last_seq, causes, own: Losses::default() };
         }
+        let is_event = matches!(entry.body, Body::Event(_));
+        Self::of(Subject { seq: entry.seq, is_event }, cause)
+    }
+
+    /// What a frame was of.
+    #[must_use]
+    pub fn of(subject: Subject, cause: Cause) -> Self {
+        let Subject { seq, is_event } = subject;
+        let mut own = Losses::default();
+        own.add(if is_event { cause } else { Cause::OwnRecord }, 1);
         Self { first_seq: seq, last_seq: seq, causes: own, own }
     }
 

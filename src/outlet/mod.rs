@@ -25,6 +25,7 @@ pub use self::control::Control;
 pub use self::control::Tally;
 pub use self::frames::FrameBuffer;
 pub use self::frames::Frames;
+pub use self::frames::Subject;
 pub use self::missed::Missed;
 pub use self::notice::Notice;
 pub use self::pool::BatchPool;

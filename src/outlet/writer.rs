@@ -19,6 +19,7 @@ use crate::clock;
 use crate::encode::Encoder;
 use crate::encode::MAX_LINE;
 use crate::ledger::Body;
+use crate::ledger::Cause;
 use crate::ledger::Entry;
 use crate::sink::Sink;
 use crate::sink::Written;
@@ -87,7 +88,7 @@ impl Writer {
             buffer.push(None, |out| self.encoder.encode(&missed.entry(clock::now_unix_ns()), out));
         }
         for (i, entry) in item.batch.iter().enumerate() {
-            buffer.push(Some(i), |out| self.encoder.encode(entry, out));
+            buffer.push(Some((i, entry)), |out| self.encoder.encode(entry, out));
         }
     }
 
@@ -101,23 +102,44 @@ impl Writer {
         let frames = buffer.frames();
         let mut from = 0;
         let mut refused = 0;
-        while from < frames.len() {
-            let Written::Refused { frame, cause } = self.sink.write(frames.from(from))? else {
-                break;
+        // Whether `own` comes first, with the loss.
+        let mut telling = false;
+        while telling || from < frames.len() {
+            let outcome =
+                self.sink.write(if telling { own.frames() } else { frames.from(from) })?;
+            let missed = match outcome {
+                Written::All if telling => {
+                    telling = false;
+                    continue;
+                }
+                Written::All => break,
+                Written::Refused { .. } if telling => None,
+                Written::Refused { frame, cause } => {
+                    let entry = buffer.entry_of(from + frame);
+                    from += frame + 1;
+                    let entry = entry.and_then(|entry| item.batch.get(entry));
+                    refused += u64::from(entry.is_some_and(is_event));
+                    entry.map(|entry| Missed::new(entry, cause))
+                }
+                Written::GivenUp { subject, next } => {
+                    from += if telling { 0 } else { next };
+                    match item.batch.first() {
+                        _ if !subject.is_event => {}
+                        Some(first) if first.seq <= subject.seq => refused += 1,
+                        _ => self.control.tally().take_back_written(),
+                    }
+                    Some(Missed::of(subject, Cause::Refused))
+                }
             };
-            let frame = from + frame;
-            from = frame + 1;
-            let Some(entry) = buffer.entry_of(frame).and_then(|entry| item.batch.get(entry)) else {
-                self.control.warn("what is missing could not be told to its reader");
-                continue;
-            };
-            refused += u64::from(is_event(entry));
-            let missed = Missed::new(entry, cause);
-            self.control.tally().add_lost(missed.own());
             own.clear();
-            own.push(None, |out| self.encoder.encode(&missed.entry(clock::now_unix_ns()), out));
-            if let Written::Refused { .. } = self.sink.write(own.frames())? {
-                self.control.warn("what is missing could not be told to its reader");
+            telling = missed.is_some();
+            match missed {
+                Some(missed) => {
+                    self.control.tally().add_lost(missed.own());
+                    let entry = missed.entry(clock::now_unix_ns());
+                    own.push(None, |out| self.encoder.encode(&entry, out));
+                }
+                None => self.control.warn("what is missing could not be told to its reader"),
             }
         }
         self.control.tally().add_written(events_in(&item.batch) - refused);

@@ -16,6 +16,7 @@ use crate::config::Destination;
 use crate::ledger::Cause;
 use crate::outlet::Control;
 use crate::outlet::Frames;
+use crate::outlet::Subject;
 
 /// Takes whole frames. It lives on its outlet's thread, which alone waits for it.
 pub trait Sink: Send {
@@ -59,6 +60,15 @@ pub enum Written {
         frame: usize,
         /// Why.
         cause: Cause,
+    },
+    /// The reader hangs up at a record, maybe one of an earlier write. What is written next takes its place, before
+    /// what followed it.
+    GivenUp {
+        /// Which one.
+        subject: Subject,
+        /// Those before this frame are written, or will be with what is written next; those from it on are still
+        /// to come.
+        next: usize,
     },
 }
 

@@ -10,6 +10,7 @@ mod log;
 #[path = "../kernel/namespace.rs"]
 #[allow(dead_code, reason = "the kernel tests use the rest")]
 mod namespace;
+mod reader;
 mod scene;
 #[path = "../support/schema.rs"]
 #[allow(dead_code, reason = "the tests of the schema need the rest")]
@@ -22,3 +23,5 @@ mod turn;
 
 mod file;
 mod journald;
+mod unix;
+mod unix_datagram;

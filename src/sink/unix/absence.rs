@@ -16,6 +16,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// One that stays away is looked for so often: a system call each.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
+/// For a reader that takes connections and closes them.
+const HUNG_UP: Errno = Errno::CONNRESET;
+
 /// Waits for a reader, longer every time, and says what is wrong when that changes.
 #[derive(Debug)]
 pub struct Absence {
@@ -47,20 +50,45 @@ impl Absence {
             return Err(io::Error::new(io::Error::from(err).kind(), explain()));
         }
         self.tell(err, explain);
-        self.control.wait(self.pause);
-        self.pause = match self.control.take_reopen() {
-            true => FIRST_PAUSE,
-            false => (2 * self.pause).min(LONGEST_PAUSE),
-        };
+        self.pause();
         Ok(())
     }
 
-    /// The reader is there.
+    /// Waits after a reader has hung up before it had read anything. The first time it may be one that restarts, and
+    /// nothing is said.
+    ///
+    /// # Errors
+    /// As [`Absence::wait`].
+    pub fn pause_after_hang_up(&mut self) -> io::Result<()> {
+        if self.pause == FIRST_PAUSE && !self.control.is_closing() {
+            self.pause();
+            return Ok(());
+        }
+        self.wait(HUNG_UP, || "its reader hangs up before it has read anything".to_owned())
+    }
+
+    /// The reader takes connections.
+    pub fn connected(&mut self) {
+        if self.told.is_some_and(|told| told != HUNG_UP) {
+            self.told = None;
+            self.control.say("its reader is there");
+        }
+    }
+
+    /// The reader reads.
     pub fn end(&mut self) {
         self.pause = FIRST_PAUSE;
         if self.told.take().is_some() {
             self.control.say("its reader is there");
         }
+    }
+
+    fn pause(&mut self) {
+        self.control.wait(self.pause);
+        self.pause = match self.control.take_reopen() {
+            true => FIRST_PAUSE,
+            false => (2 * self.pause).min(LONGEST_PAUSE),
+        };
     }
 }
 
