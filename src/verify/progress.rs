@@ -31,7 +31,7 @@ impl Progress {
             ),
             None => (ProgressBar::no_length(), "{spinner} {bytes}, {bytes_per_sec}"),
         };
-        // The templates are right: a test draws them. If one were not, the style would be the usual one.
+        // If a template were wrong, the style would be the usual one.
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }

@@ -54,6 +54,11 @@ impl Logs {
         Self { strict: true, ..self }
     }
 
+    /// The path of one of them.
+    pub fn path(&self, log: usize) -> &Path {
+        &self.paths[log]
+    }
+
     fn verify(&self, args: &[&str]) -> Output {
         let strict = if self.strict { &["--strict"][..] } else { &[] };
         let mut command = Command::new(CONNLEDGER);
@@ -63,6 +68,11 @@ impl Logs {
     /// The text for people.
     pub fn text(&self) -> String {
         String::from_utf8(self.verify(&[]).stdout).expect("UTF-8")
+    }
+
+    /// The report, whatever it comes to.
+    pub fn judged(&self) -> Value {
+        report(&self.verify(&["--json"]))
     }
 
     /// The report, with the exit code that it ends with.

@@ -11,4 +11,7 @@ mod command;
 mod decoder;
 mod large;
 mod logs;
+mod real;
+#[path = "../support/skip.rs"]
+mod skip;
 mod written;
