@@ -55,7 +55,10 @@ Examples:
   sudo connledger --no-loopback --remote-port '!80,!443'
   sudo connledger --cgroup /system.slice/nginx.service --remote-net 10.0.0.0/8
   sudo connledger | jq 'select(.outcome == \"refused\")'
-  sudo connledger -n 100 >first-100.ndjson   the first hundred events";
+  sudo connledger -o file:/var/log/connledger/events.ndjson,rotate=100MiB
+  sudo connledger -o stdout,format=table -o unix:/run/vector/connledger.sock
+  sudo connledger -n 100 >first-100.ndjson   the first hundred events
+  connledger verify first-100.ndjson         is it complete?";
 
 const EXIT_CODES: &str = "\
 Exit codes:
