@@ -179,8 +179,7 @@ fn readers_that_die_one_after_the_other_miss_nothing() {
             if stalls {
                 reader.stall();
                 // So that something is unread when it dies.
-                let connections = 50;
-                scene.connect(connections);
+                scene.connect(50);
             }
             got.extend(reader.die());
             remove(&path);
@@ -195,6 +194,7 @@ fn readers_that_die_one_after_the_other_miss_nothing() {
         log.check(&output);
         assert_eq!(log.lost(), 0);
         let resent = number(log.figures(&output), "resent");
+        assert!(resent > 0, "what was unread must have been");
         assert!(resent >= doubles as u64, "{resent} sent again, {doubles} twice");
         remove(&path);
     }
