@@ -134,7 +134,7 @@ mod tests {
             }
             let frames = buffer.frames();
             let refused = Written::Refused { frame: 2, cause: Cause::TooLarge };
-            let mut got = [0; 20_000];
+            let mut got = vec![0; 20_000];
             let mut receive = || reader.recv(&mut got).expect("a datagram");
             assert_eq!(sink.write(frames).expect("it works"), refused);
             // They come without newline.

@@ -81,7 +81,7 @@ impl Reader {
 
     /// How many lines it got.
     pub fn lines(&self) -> usize {
-        self.got().iter().filter(|&&byte| byte == b'\n').count()
+        lines_in(&self.got())
     }
 
     /// Goes away at once, with whatever is unread. What it got stays.
@@ -194,4 +194,9 @@ impl Socket {
 /// Makes way for the next reader.
 pub fn remove(path: &Path) {
     fs::remove_file(path).expect("a socket");
+}
+
+/// How many whole lines there are.
+pub fn lines_in(bytes: &[u8]) -> usize {
+    bytes.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n")).count()
 }

@@ -14,6 +14,7 @@ use crate::log::number;
 use crate::log::records;
 use crate::namespace::v4;
 use crate::reader::Reader;
+use crate::reader::lines_in;
 use crate::reader::remove;
 use crate::scene::EVENTS_EACH;
 use crate::scene::Scene;
@@ -65,8 +66,7 @@ fn a_reader_that_comes_late_gets_everything() {
         scene.connect(100);
         // The one that is not there delays nobody.
         wait_until("the other output has them", || {
-            let got = fs::read(&full).expect("a file");
-            got.iter().filter(|&&byte| byte == b'\n').count() >= 100 * EVENTS_EACH
+            lines_in(&fs::read(&full).expect("a file")) >= 100 * EVENTS_EACH
         });
         if path.exists() {
             remove(&path);
@@ -134,8 +134,7 @@ fn one_that_stalls_goes_without_and_delays_nobody() {
     scene.connect(800);
     let begun = Instant::now();
     wait_until("the other output has them", || {
-        let got = fs::read(&full).expect("a file");
-        got.iter().filter(|&&byte| byte == b'\n').count() >= 800 * EVENTS_EACH
+        lines_in(&fs::read(&full).expect("a file")) >= 800 * EVENTS_EACH
     });
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     reader.resume();
