@@ -29,6 +29,7 @@ run: ## build, then trace this machine until Ctrl-C; options: make run ARGS="-f 
 .PHONY: test
 test: ## run every test, as root where possible; options of cargo test: make test ARGS="--lib"
 	@scripts/install-deps.sh build test
+	@scripts/python-env.sh
 	@scripts/test.sh $(ARGS)
 
 .PHONY: repeat
@@ -70,3 +71,4 @@ golden: ## write the expected output of the golden tests anew; look at the diffe
 .PHONY: deps
 deps: ## install what the other targets need, and do nothing else
 	@scripts/install-deps.sh build test lint bench
+	@scripts/python-env.sh

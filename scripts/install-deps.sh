@@ -4,9 +4,11 @@
 #
 # usage: scripts/install-deps.sh GROUP...   (build, test, lint, bench)
 set -eu
+here=$(dirname "$0")
 
 debian= # packages that are missing, by their names in Debian
 fedora= # the same in Fedora: a hint
+unpack= # packages of Debian that are unpacked, not installed (scripts/unpack.sh)
 
 say() { echo "install-deps: $*" >&2; }
 
@@ -23,6 +25,11 @@ need() {
 		debian="$debian $debian_name"
 		fedora="$fedora $fedora_name"
 	fi
+}
+
+# need_unpacked DEBIAN-PACKAGE PROGRAM: where there is no apt-get, the tests say that they are skipped
+need_unpacked() {
+	[ -x "$here/../target/consumers/$1/$2" ] || ! program apt-get >/dev/null || unpack="$unpack $1"
 }
 
 program() { command -v "$1"; }
@@ -46,8 +53,14 @@ need_test() {
 	need jq jq program jq
 	need iproute2 iproute program ip
 	need nftables nftables program nft
+	need lnav lnav program lnav
+	need logrotate logrotate program logrotate
+	# scripts/python-env.sh
+	need python3-venv python3 python3 -c 'import ensurepip'
 	need strace strace program strace
 	need systemd systemd program journalctl
+	need_unpacked rsyslog usr/sbin/rsyslogd
+	need_unpacked syslog-ng-core usr/sbin/syslog-ng
 }
 
 need_lint() {
@@ -90,13 +103,19 @@ for group; do
 	*) fail "'$group' is none of build, test, lint and bench" ;;
 	esac
 done
-[ -n "$debian" ] || exit 0
+[ -n "$debian$unpack" ] || exit 0
 
 program apt-get >/dev/null || fail "missing, as Debian calls it:$debian. With dnf: dnf install$fedora"
 [ "$(id -u)" -eq 0 ] || program sudo >/dev/null ||
-	fail "missing:$debian. There is no sudo; as root: apt-get install$debian"
+	fail "missing:$debian$unpack. There is no sudo; as root: scripts/install-deps.sh $*"
 
-say "installing with apt:$debian"
 apt update || say "apt-get update failed; trying with the package lists that are there"
-# shellcheck disable=SC2086 # a list of words
-apt install -y --no-install-recommends $debian || fail "apt-get could not install:$debian"
+if [ -n "$debian" ]; then
+	say "installing with apt:$debian"
+	# shellcheck disable=SC2086 # a list of words
+	apt install -y --no-install-recommends $debian || fail "apt-get could not install:$debian"
+fi
+for package in $unpack; do
+	say "unpacking to target/consumers: $package"
+	"$here/unpack.sh" "$package" || fail "could not unpack $package"
+done

@@ -127,15 +127,15 @@ fn a_restart_that_nobody_sees() {
     let (file, path) = beside(&scene);
     let output = service.output();
     let running = scene.start(&["-o", &file, "-o", &output]);
-    // What it has taken off the socket, and what it has not.
+    service.wait_for("CONNLEDGER_EVENT=ready");
+    // Few enough to lie in its queue, unread.
     service.signal(Signal::SIGSTOP);
-    scene.connect(2);
-    wait_until("they are in the file", || lines(&path) >= 2 * EVENTS_EACH + 2);
+    scene.connect(1);
+    wait_until("they are in the file", || lines(&path) >= EVENTS_EACH + 2);
     service.kill();
     service.start();
     scene.connect(1);
-    let said = running.stop();
-    assert!(!said.contains("nobody listens"), "there was nothing to wait for: {said}");
+    running.stop();
     service.wait_for_stop();
     let (journal, _) = Log { records: service.records() }.without_doubles();
     journal.check(&output);

@@ -76,22 +76,23 @@ impl Schedule {
 /// Calls PATH.1 PATH.2 and so on, and PATH PATH.1. Of the old ones `keep` stay.
 ///
 /// # Errors
-/// If one cannot be renamed. Those before it are, which does no harm: there is a gap now, to which the next rotation
-/// moves them.
+/// If one cannot be renamed or removed. Those before it are, which does no harm: there is a gap now, to which the next
+/// rotation moves them. PATH is where it was.
 pub fn shift(path: &Path, keep: u32) -> io::Result<()> {
+    // More were kept once.
+    let beyond = (keep + 1..).map(|number| generation(path, number));
+    for surplus in beyond.take_while(|path| matches!(is_there(path), Ok(true))) {
+        fs::remove_file(surplus)?;
+    }
     // Beyond a gap nothing needs to move.
-    let there = (1..=keep).take_while(|&number| exists(&generation(path, number))).count();
-    let there = u32::try_from(there).unwrap_or(keep);
+    let mut there = 0;
+    while there < keep && is_there(&generation(path, there + 1))? {
+        there += 1;
+    }
     for number in (1..=there.min(keep - 1)).rev() {
         fs::rename(generation(path, number), generation(path, number + 1))?;
     }
-    fs::rename(path, generation(path, 1))?;
-    // More were kept once.
-    let beyond = (keep + 1..).map(|number| generation(path, number));
-    for surplus in beyond.take_while(|surplus| exists(surplus)) {
-        fs::remove_file(surplus)?;
-    }
-    Ok(())
+    fs::rename(path, generation(path, 1))
 }
 
 /// Takes PATH.1 back, for want of a new file.
@@ -111,8 +112,17 @@ fn generation(path: &Path, number: u32) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn exists(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok()
+/// Whether there is such a generation. What is no file is none, and not ours to move.
+fn is_there(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_file() => Ok(true),
+        Ok(_) => Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            format!("{} is in the way, and no file", path.display()),
+        )),
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(err) => Err(err),
+    }
 }
 
 #[cfg(test)]
@@ -195,14 +205,19 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_move_stays() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("x");
-        fs::write(&path, "x").expect("a file");
-        fs::create_dir_all(folder.path().join("x.1").join("full")).expect("a folder");
-        fs::create_dir_all(folder.path().join("x.2").join("full")).expect("a folder");
-        assert!(shift(&path, 2).is_err());
-        assert_eq!(fs::read_to_string(&path).expect("it is there"), "x");
+    fn what_is_no_generation_stays() {
+        for keep in [1, 2, 3] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("x");
+            fs::write(&path, "x").expect("a file");
+            fs::write(folder.path().join("x.1"), "x.1").expect("a file");
+            fs::create_dir(folder.path().join("x.2")).expect("a folder");
+            let result = shift(&path, keep);
+            assert_eq!(result.is_ok(), keep == 1, "beyond the last one it is in nobody's way");
+            let moved = if keep == 1 { "x.1" } else { "x" };
+            assert_eq!(fs::read_to_string(folder.path().join(moved)).expect("it is there"), "x");
+            assert!(folder.path().join("x.2").is_dir());
+        }
     }
 
     #[test]
