@@ -135,9 +135,7 @@ impl Unix {
             }
         }
     }
-}
 
-impl Unix {
     /// Makes sure that there is a connection, and that it has had all of the window. Or a record is to be given up.
     fn catch_up(&mut self) -> io::Result<Option<Subject>> {
         loop {
