@@ -20,8 +20,8 @@ use rustix::net::sockopt;
 
 use super::Sink;
 use super::Written;
-use super::unix::Absence;
-use super::unix::explain;
+use super::absence::Absence;
+use super::absence::explain;
 use crate::config::SocketOutput;
 use crate::ledger::Cause;
 use crate::outlet::Control;
