@@ -34,9 +34,10 @@ test: ## run every test, as root where possible; options of cargo test: make tes
 
 .PHONY: repeat
 RUNS := 50
-repeat: ## run the kernel tests 50 times in a row, as root; fewer: make repeat RUNS=5
+SUITES := kernel
+repeat: ## run the kernel tests 50 times in a row, as root; others: make repeat RUNS=10 SUITES="outputs consumers readers"
 	@scripts/install-deps.sh build test
-	@scripts/repeat.sh $(RUNS) $(ARGS)
+	@SUITES="$(SUITES)" scripts/repeat.sh $(RUNS) $(ARGS)
 
 .PHONY: bench
 bench: ## measure the cost, beside other tools: one report in target/bench/, in some 15 minutes

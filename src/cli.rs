@@ -3,6 +3,7 @@
 
 mod filters;
 mod layers;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,6 +17,8 @@ use clap::error::ErrorKind;
 
 use self::filters::FilterOptions;
 use self::filters::RULE;
+use self::verify::AFTER_HELP;
+use self::verify::VerifyOptions;
 use crate::config::Config;
 use crate::config::ConfigFile;
 use crate::config::KindList;
@@ -30,6 +33,7 @@ use crate::encode::Format;
 use crate::encode::SCHEMA_VERSION;
 use crate::host;
 use crate::journal_stream;
+use crate::verify::Request as VerifyRequest;
 
 const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
@@ -51,7 +55,10 @@ Examples:
   sudo connledger --no-loopback --remote-port '!80,!443'
   sudo connledger --cgroup /system.slice/nginx.service --remote-net 10.0.0.0/8
   sudo connledger | jq 'select(.outcome == \"refused\")'
-  sudo connledger -n 100 >first-100.ndjson   the first hundred events";
+  sudo connledger -o file:/var/log/connledger/events.ndjson,rotate=100MiB
+  sudo connledger -o stdout,format=table -o unix:/run/vector/connledger.sock
+  sudo connledger -n 100 >first-100.ndjson   the first hundred events
+  connledger verify first-100.ndjson         is it complete?";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -90,6 +97,9 @@ enum Command {
     Check(Box<Options>),
     /// Print the JSON Schema of the records
     Schema,
+    /// Read logs back, and say whether anything is missing
+    #[command(after_help = AFTER_HELP)]
+    Verify(VerifyOptions),
 }
 
 #[derive(Debug, clap::Args)]
@@ -206,6 +216,8 @@ pub enum Request {
     },
     /// Print the schema.
     Schema,
+    /// Verify logs.
+    Verify(VerifyRequest),
 }
 
 /// Why it asks for nothing that could be done.
@@ -243,6 +255,7 @@ impl Cli {
         let refuse = |conflict: Conflict| conflict.blame(file);
         match self.command {
             Some(Command::Schema) => Ok(Request::Schema),
+            Some(Command::Verify(options)) => Ok(Request::Verify(options.into())),
             Some(Command::Check(options)) => {
                 let file = options.config.clone();
                 let config = options.config().map_err(refuse)?;

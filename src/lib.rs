@@ -36,4 +36,5 @@ pub mod process;
 pub mod schema;
 mod signals;
 pub mod sink;
+pub mod verify;
 pub mod wire;

@@ -11,6 +11,7 @@ use connledger::cli::Refusal;
 use connledger::cli::Request;
 use connledger::collector;
 use connledger::schema::JSON_SCHEMA;
+use connledger::verify;
 
 fn main() -> ExitCode {
     let request = match cli::request(env::args_os()) {
@@ -22,13 +23,15 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let done = |()| ExitCode::SUCCESS;
     let result = match request {
-        Request::Trace(config) => collector::run(&config),
-        Request::Check { config, file } => check::run(&config, file.as_deref()),
-        Request::Schema => print(JSON_SCHEMA).map_err(anyhow::Error::from),
+        Request::Trace(config) => collector::run(&config).map(done),
+        Request::Check { config, file } => check::run(&config, file.as_deref()).map(done),
+        Request::Schema => print(JSON_SCHEMA).map(done).map_err(Into::into),
+        Request::Verify(request) => verify::run(&request).map_err(Into::into),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(err) => {
             // Nobody may be there to read it; the exit code says it too.
             let _ = writeln!(io::stderr(), "connledger: {err:#}");

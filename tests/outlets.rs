@@ -297,9 +297,11 @@ fn what_the_ledger_lost_is_missing_everywhere() {
     let mut causes = connledger::ledger::Losses::default();
     causes.add(Cause::RingFull, 7);
     figures.causes = Some(causes);
+    // On its way to the ledger.
+    figures.in_flight = Some(2);
     scene.settle();
     let books = scene.outlet.figures(&figures);
-    assert_eq!((books.written, books.lost, books.closed), (3, 7, false));
+    assert_eq!((books.written, books.lost, books.in_flight, books.closed), (3, 7, 2, false));
 }
 
 /// Offers batches to an outlet that drops, whose reader reads now and then.

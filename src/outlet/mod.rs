@@ -320,7 +320,7 @@ impl Outlet {
         }
     }
 
-    /// Its books, by those of the ledger.
+    /// Its books, by those of the ledger: what is on its way to the ledger is on its way to the output.
     #[must_use]
     pub fn figures(&self, ledger: &Figures) -> OutputFigures {
         let mut causes = self.own_losses().without(Cause::OwnRecord);
@@ -329,7 +329,7 @@ impl Outlet {
             output: self.name().to_owned(),
             written: self.control.tally().written(),
             lost: causes.total(),
-            in_flight: self.in_flight(ledger.written),
+            in_flight: self.in_flight(ledger.written) + ledger.in_flight.unwrap_or(0),
             resent: self.control.tally().resent(),
             closed: !self.is_open(),
             causes: (causes.total() != 0).then_some(causes),

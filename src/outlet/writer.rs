@@ -136,6 +136,8 @@ impl Writer {
             match missed {
                 Some(missed) => {
                     self.control.tally().add_lost(missed.own());
+                    // The collector says it, though nothing else may wake it.
+                    self.notice.give();
                     let entry = missed.entry(clock::now_unix_ns());
                     own.push(None, |out| self.encoder.encode(&entry, out));
                 }

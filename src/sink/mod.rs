@@ -3,6 +3,7 @@
 //! To add an output: one file here with a [`Sink`], one variant of
 //! [`Destination`](crate::config::Destination), one arm in [`open`], one test.
 
+mod absence;
 mod file;
 mod journald;
 mod stdout;

@@ -100,6 +100,7 @@ fn killed_under_load(kind: Kind) {
     let shipper = Shipper::start(&place, ",on-full=block");
     let _consumer = shipper.connect_while(2 * MANY, || {
         received.wait_for_lines(MANY);
+        received.expect_torn();
         consumer.kill();
         Consumer::start(&place)
     });

@@ -66,9 +66,12 @@ pub fn parse(line: &str) -> Record {
     serde_json::from_str(line).unwrap_or_else(|err| panic!("{err}: {line}"))
 }
 
+/// What each line begins with.
+pub const ANY_HEAD: &str = r#"{"schema":"connledger/1.0","run":""#;
+
 /// What each line of a run begins with.
 pub fn head(run: &str) -> String {
-    format!(r#"{{"schema":"connledger/1.0","run":"{run}","seq":"#)
+    format!(r#"{ANY_HEAD}{run}","seq":"#)
 }
 
 /// What the line of this number begins with.

@@ -17,12 +17,20 @@ pub struct Received<'a> {
     place: &'a Place,
     read: HashMap<PathBuf, u64>,
     lines: Vec<String>,
+    /// How many lines may be torn, and are left out.
+    torn: usize,
 }
 
 impl<'a> Received<'a> {
     /// Nothing yet.
     pub fn at(place: &'a Place) -> Self {
-        Self { place, read: HashMap::new(), lines: Vec::new() }
+        Self { place, read: HashMap::new(), lines: Vec::new(), torn: 0 }
+    }
+
+    /// The consumer is killed while it writes: the kernel may then end a write between two pages. The half line is left
+    /// out of the line that comes behind it.
+    pub fn expect_torn(&mut self) {
+        self.torn += 1;
     }
 
     /// The lines that there are.
@@ -37,7 +45,16 @@ impl<'a> Received<'a> {
             let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
             *read += whole as u64;
             let text = str::from_utf8(&text[..whole]).expect("UTF-8");
-            self.lines.extend(text.lines().map(str::to_owned));
+            for line in text.lines() {
+                let begin = line.rfind(line::ANY_HEAD).unwrap_or(0);
+                let whole = if begin > 0 && self.torn > 0 {
+                    self.torn -= 1;
+                    &line[begin..]
+                } else {
+                    line
+                };
+                self.lines.push(whole.to_owned());
+            }
         }
         &self.lines
     }

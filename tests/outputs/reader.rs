@@ -52,28 +52,13 @@ impl Reader {
         Self::listen(path, |_| false)
     }
 
-    /// One that takes nothing yet.
-    pub fn stalled_at(path: &Path) -> Self {
-        let shared = Shared { stalled: AtomicBool::new(true), ..Shared::default() };
-        let socket = Socket::Listener(UnixListener::bind(path).expect("a socket"));
-        Self::read_into(shared, socket, |_| false)
-    }
-
     /// One at a datagram socket.
     pub fn of_datagrams(path: &Path) -> Self {
         Self::read(Socket::Datagrams(UnixDatagram::bind(path).expect("a socket")), |_| false)
     }
 
     fn read(socket: Socket, refuse: impl FnMut(&str) -> bool + Send + 'static) -> Self {
-        Self::read_into(Shared::default(), socket, refuse)
-    }
-
-    fn read_into(
-        shared: Shared,
-        socket: Socket,
-        refuse: impl FnMut(&str) -> bool + Send + 'static,
-    ) -> Self {
-        let shared = Arc::new(shared);
+        let shared = Arc::new(Shared::default());
         let reading = Arc::clone(&shared);
         let thread = thread::spawn(move || reading.run(socket, refuse));
         Self { shared, thread: Some(thread) }
@@ -96,7 +81,7 @@ impl Reader {
 
     /// How many lines it got.
     pub fn lines(&self) -> usize {
-        self.got().iter().filter(|&&byte| byte == b'\n').count()
+        lines_in(&self.got())
     }
 
     /// Goes away at once, with whatever is unread. What it got stays.
@@ -209,4 +194,9 @@ impl Socket {
 /// Makes way for the next reader.
 pub fn remove(path: &Path) {
     fs::remove_file(path).expect("a socket");
+}
+
+/// How many whole lines there are.
+pub fn lines_in(bytes: &[u8]) -> usize {
+    bytes.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n")).count()
 }

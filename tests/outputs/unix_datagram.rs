@@ -1,12 +1,7 @@
-//! UNIX datagram sockets: readers that are absent, stall, die and come back; records that are too large.
-
-use std::net::TcpListener;
-use std::process::Command;
-use std::time::Duration;
+//! UNIX datagram sockets: readers that are absent, stall, die and come back.
 
 use crate::log::Log;
 use crate::log::number;
-use crate::namespace::v4;
 use crate::reader::Reader;
 use crate::reader::remove;
 use crate::scene::EVENTS_EACH;
@@ -98,27 +93,4 @@ fn what_dies_while_it_is_waited_for_is_replaced() {
     let log = log(&got);
     let gone = number(log.figures(&output), "written") - log.events().count() as u64;
     assert!((1..=64).contains(&gone), "{gone} events were in its queue");
-}
-
-#[test]
-fn what_is_too_large_is_told() {
-    let Some(scene) = Scene::set() else { return };
-    // The kernel makes 4608 of it, and keeps 32 for itself.
-    let (option, output) = datagrams(&scene, ",send-buffer=1");
-    let reader = Reader::of_datagrams(&scene.path("socket"));
-    let mut running = scene.start(&["-o", &option]);
-    let listener = TcpListener::bind(v4()).expect("a listener");
-    let port = listener.local_addr().expect("an address").port();
-    let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}");
-    // Each of these takes six bytes in JSON.
-    let long = "\u{1}".repeat(4000);
-    let status = Command::new("bash").args(["-c", &script, &long]).status().expect("bash");
-    assert!(status.success());
-    drop(listener);
-    running.wait_until_said("too large");
-    std::thread::sleep(Duration::ZERO);
-    running.stop();
-    let log = log(&reader.until(STOP));
-    log.check(&output);
-    assert!(log.lost_by("too_large") > 0);
 }

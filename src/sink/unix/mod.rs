@@ -15,7 +15,6 @@
 //! A reader that is slow to read would take long that way. So there is one second for it; what is left then goes out at
 //! once. If the reader hangs up again soon, there is more time every time.
 
-mod absence;
 mod connection;
 #[cfg(test)]
 mod tests;
@@ -31,13 +30,13 @@ use std::time::Instant;
 use rustix::io::Errno;
 use rustix::net::SocketAddrUnix;
 
-pub use self::absence::Absence;
-pub use self::absence::explain;
 use self::connection::Connection;
 use self::connection::Outcome;
 use self::window::Window;
 use super::Sink;
 use super::Written;
+use super::absence::Absence;
+use super::absence::explain;
 use crate::config::SocketOutput;
 use crate::encode::MAX_LINE;
 use crate::outlet::Control;
@@ -135,9 +134,7 @@ impl Unix {
             }
         }
     }
-}
 
-impl Unix {
     /// Makes sure that there is a connection, and that it has had all of the window. Or a record is to be given up.
     fn catch_up(&mut self) -> io::Result<Option<Subject>> {
         loop {

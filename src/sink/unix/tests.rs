@@ -139,21 +139,18 @@ impl Writer {
         let mut all: Vec<Vec<String>> = Vec::new();
         let mut more = 1_000_000;
         loop {
-            match heard.recv_timeout(Duration::from_millis(100)) {
-                Ok((number, line)) => {
-                    all.resize(all.len().max(number + 1), Vec::new());
-                    let found = line == last;
-                    all[number].push(line);
-                    if found {
-                        return all;
-                    }
-                }
+            let Ok((number, line)) = heard.recv_timeout(Duration::from_millis(100)) else {
                 // That a reader has hung up shows with the next line.
-                Err(_) => {
-                    assert!(Instant::now() < deadline, "the last line does not come");
-                    self.write(more..more + 1);
-                    more += 1;
-                }
+                assert!(Instant::now() < deadline, "the last line does not come");
+                self.write(more..more + 1);
+                more += 1;
+                continue;
+            };
+            all.resize(all.len().max(number + 1), Vec::new());
+            let found = line == last;
+            all[number].push(line);
+            if found {
+                return all;
             }
         }
     }

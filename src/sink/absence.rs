@@ -85,9 +85,10 @@ impl Absence {
 
     fn pause(&mut self) {
         self.control.wait(self.pause);
-        self.pause = match self.control.take_reopen() {
-            true => FIRST_PAUSE,
-            false => (2 * self.pause).min(LONGEST_PAUSE),
+        self.pause = if self.control.take_reopen() {
+            FIRST_PAUSE
+        } else {
+            (2 * self.pause).min(LONGEST_PAUSE)
         };
     }
 }
