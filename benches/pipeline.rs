@@ -179,7 +179,8 @@ fn whole_with_an_outlet(bencher: Bencher<'_, '_>, processes: u32) {
             }
         }
     });
-    assert!(outlet.close(Instant::now() + Duration::from_secs(10)).is_some());
+    outlet.hang_up();
+    assert!(outlet.last_word(Instant::now() + Duration::from_secs(10)).is_some());
 }
 
 /// /dev/null: as cheap as a write can be.

@@ -304,6 +304,25 @@ fn what_the_ledger_lost_is_missing_everywhere() {
     assert_eq!((books.written, books.lost, books.in_flight, books.closed), (3, 7, 2, false));
 }
 
+#[test]
+fn the_books_balance_at_any_moment() {
+    let mut scene = Scene::new(OnFull::Block, 1 << 20);
+    scene.reader.set(|state| state.reads = true);
+    let deadline = Instant::now() + PATIENCE;
+    for _ in 0..200 {
+        (0..100).for_each(|_| scene.events(1));
+        let handed = scene.ledger.written();
+        loop {
+            let own = scene.outlet.figures(&scene.figures());
+            assert_eq!(own.written + own.lost + own.in_flight, handed);
+            if own.in_flight == 0 {
+                break;
+            }
+            assert!(Instant::now() < deadline, "it takes too long");
+        }
+    }
+}
+
 /// Offers batches to an outlet that drops, whose reader reads now and then.
 fn a_stream_is_complete(queue: usize, steps: &[(u8, bool)]) -> TestCaseResult {
     let mut scene = Scene::new(OnFull::Drop, queue);

@@ -323,13 +323,18 @@ impl Outlet {
     /// Its books, by those of the ledger: what is on its way to the ledger is on its way to the output.
     #[must_use]
     pub fn figures(&self, ledger: &Figures) -> OutputFigures {
-        let mut causes = self.own_losses().without(Cause::OwnRecord);
+        // Each counter is read once, as its thread goes on counting, and the losses first: an event that it gives up
+        // moves from `written` to them.
+        let own_losses = self.own_losses();
+        let written = self.control.tally().written();
+        let waiting = ledger.written.saturating_sub(written + own_losses.events());
+        let mut causes = own_losses.without(Cause::OwnRecord);
         causes.merge(&ledger.causes.unwrap_or_default());
         OutputFigures {
             output: self.name().to_owned(),
-            written: self.control.tally().written(),
+            written,
             lost: causes.total(),
-            in_flight: self.in_flight(ledger.written) + ledger.in_flight.unwrap_or(0),
+            in_flight: waiting + ledger.in_flight.unwrap_or(0),
             resent: self.control.tally().resent(),
             closed: !self.is_open(),
             causes: (causes.total() != 0).then_some(causes),

@@ -35,7 +35,7 @@ fn what_waits_in_the_ring_for_a_stuck_output_reaches_the_others() {
     assert_eq!(log.figures(&absent)["in_flight"], EVENTS);
     assert_eq!(said.matches("cannot write to").count(), 1, "{said}");
     assert!(said.contains("there is no such socket"), "{said}");
-    assert!(said.contains(&format!("it lacks {} events", EVENTS)), "{said}");
+    assert!(said.contains(&format!("it lacks {EVENTS} events")), "{said}");
 }
 
 #[test]

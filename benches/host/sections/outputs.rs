@@ -154,7 +154,8 @@ fn run(
         / handed as f64;
     ensure!(outlet.is_idle(handed), "it is stuck");
     ensure!(outlet.own_losses().total() == 0, "it has lost records");
-    let _ = outlet.close(begun + PATIENCE);
+    outlet.hang_up();
+    let _ = outlet.last_word(begun + PATIENCE);
     fs::remove_file(&path)?;
     Ok((seconds, cpu))
 }
@@ -230,7 +231,8 @@ fn collector_ns(
         spent += thread_time().saturating_sub(begun);
     }
     for (outlet, file) in outlets.iter_mut().zip(&files) {
-        let _ = outlet.close(Instant::now() + PATIENCE);
+        outlet.hang_up();
+        let _ = outlet.last_word(Instant::now() + PATIENCE);
         fs::remove_file(file)?;
     }
     Ok(spent.as_nanos() as f64 / ledger.written() as f64)
