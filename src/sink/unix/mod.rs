@@ -76,6 +76,8 @@ pub struct Unix {
     replacing: bool,
     /// Time to send again line by line.
     patience: Duration,
+    /// It was said that it hangs up even at what tells of a loss.
+    told: bool,
     /// Since when the connection has had all of the window.
     caught_up: Option<Instant>,
 }
@@ -99,6 +101,7 @@ impl Unix {
             reads: false,
             replacing: false,
             patience: PATIENCE,
+            told: false,
             caught_up: None,
         };
         match privileges::without(|| sink.connect()).map_err(io::Error::other)? {
@@ -263,7 +266,10 @@ impl Unix {
         let subject = self.window.subject();
         if subject.is_none() {
             self.window.pop();
-            self.control.warn("its reader hangs up at a line that tells what is missing");
+            // Once: a reader that hangs up at every line does so very often.
+            if !mem::replace(&mut self.told, true) {
+                self.control.warn("its reader hangs up at a line that tells what is missing");
+            }
         }
         Ok(subject)
     }
