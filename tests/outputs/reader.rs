@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::io::Read as _;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::net::UnixListener;
 use std::os::unix::net::UnixStream;
@@ -14,6 +15,9 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+use nix::sys::socket::MsgFlags;
+use nix::sys::socket::recv;
 
 use crate::scene::wait_until;
 
@@ -31,6 +35,8 @@ enum Socket {
 pub struct Reader {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    /// Another handle to a datagram socket, to look at what lies unread. It goes with the reader.
+    datagrams: Option<UnixDatagram>,
 }
 
 #[derive(Default)]
@@ -54,19 +60,30 @@ impl Reader {
 
     /// One at a datagram socket.
     pub fn of_datagrams(path: &Path) -> Self {
-        Self::read(Socket::Datagrams(UnixDatagram::bind(path).expect("a socket")), |_| false)
+        let socket = UnixDatagram::bind(path).expect("a socket");
+        let unread = socket.try_clone().expect("another one");
+        let mut reader = Self::read(Socket::Datagrams(socket), |_| false);
+        reader.datagrams = Some(unread);
+        reader
     }
 
     fn read(socket: Socket, refuse: impl FnMut(&str) -> bool + Send + 'static) -> Self {
         let shared = Arc::new(Shared::default());
         let reading = Arc::clone(&shared);
         let thread = thread::spawn(move || reading.run(socket, refuse));
-        Self { shared, thread: Some(thread) }
+        Self { shared, thread: Some(thread), datagrams: None }
     }
 
     /// Reads nothing more.
     pub fn stall(&self) {
         self.shared.stalled.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits until a datagram lies unread.
+    pub fn wait_for_unread(&self) {
+        let socket = self.datagrams.as_ref().expect("a datagram socket").as_raw_fd();
+        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+        wait_until("a datagram lies unread", || recv(socket, &mut [0], flags).is_ok());
     }
 
     /// Reads again.

@@ -85,6 +85,7 @@ fn what_dies_while_it_is_waited_for_is_replaced() {
     reader.stall();
     scene.connect(100);
     // What is in its queue goes with it.
+    reader.wait_for_unread();
     let mut got = reader.die();
     remove(&path);
     let reader = Reader::of_datagrams(&path);

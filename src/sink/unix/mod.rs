@@ -53,6 +53,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// After so much time with one connection the next hang-up is a first one again.
 const CALM: Duration = Duration::from_secs(10);
 
+/// Between two connections to a reader that reads and hangs up again and again.
+const BREATH: Duration = Duration::from_millis(20);
+
 /// So often a reader hangs up at a line.
 const MOST_HANG_UPS: u32 = 2;
 
@@ -78,6 +81,8 @@ pub struct Unix {
     patience: Duration,
     /// It was said that it hangs up even at what tells of a loss.
     told: bool,
+    /// Hang-ups since it was calm.
+    hang_ups: u32,
     /// Since when the connection has had all of the window.
     caught_up: Option<Instant>,
 }
@@ -102,6 +107,7 @@ impl Unix {
             replacing: false,
             patience: PATIENCE,
             told: false,
+            hang_ups: 0,
             caught_up: None,
         };
         match privileges::without(|| sink.connect()).map_err(io::Error::other)? {
@@ -255,8 +261,12 @@ impl Unix {
         let calm = self.caught_up.is_some_and(|at| at.elapsed() >= CALM);
         self.patience =
             if calm { PATIENCE } else { self.patience.saturating_mul(4).min(CALM * 360) };
+        self.hang_ups = if calm { 1 } else { self.hang_ups.saturating_add(1) };
         if !self.reads {
             self.absence.pause_after_hang_up()?;
+        } else if self.hang_ups > MOST_HANG_UPS {
+            self.control.wait(BREATH);
+            let _ = self.control.take_reopen();
         }
         let Some(line) = reading else { return Ok(None) };
         (0..line).for_each(|_| self.window.pop());
