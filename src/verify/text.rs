@@ -184,7 +184,11 @@ fn verdict(report: &Report) -> String {
     let lost = sum(|run| run.lost.as_ref().map_or(0, |lost| lost.records));
     let problems: u64 = report.problems.iter().map(|problems| problems.count).sum();
     let unended = sum(|run| u64::from(!run.started || run.stopped.is_none()));
-    let (lines, runs) = (report.lines, report.runs.len());
+    let lines = report.lines;
+    let runs = match report.runs.len() {
+        1 => "1 run".to_owned(),
+        count => format!("{count} runs"),
+    };
     let mut said = vec![format!("{missing} missing"), format!("{lost} declared lost")];
     if problems != 0 {
         said.push(format!("{problems} wrong"));
@@ -201,7 +205,7 @@ fn verdict(report: &Report) -> String {
         Verdict::Unread => (BAD, "not all could be read"),
     };
     let strictly = if report.strict { ", strictly" } else { "" };
-    format!("{style}{word}{style:#}{strictly}: {lines} lines, {runs} runs, {}\n", said.join(", "))
+    format!("{style}{word}{style:#}{strictly}: {lines} lines, {runs}, {}\n", said.join(", "))
 }
 
 #[cfg(test)]

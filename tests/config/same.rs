@@ -202,7 +202,8 @@ fn toml(asked: &[Asked]) -> String {
     let mut top = String::new();
     let mut tables = String::new();
     for Asked { key, texts, style } in asked {
-        let is_number = |text: &String| text.parse::<u32>().is_ok();
+        // As TOML writes them: 00 is none.
+        let is_number = |text: &String| text.parse::<u32>().is_ok_and(|n| n.to_string() == *text);
         let scalar = |text: &String| if is_number(text) { text.clone() } else { quoted(text) };
         match (texts.as_slice(), style) {
             ([], _) => writeln!(top, "{key} = true").unwrap(),
