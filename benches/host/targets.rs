@@ -115,7 +115,8 @@ pub fn judge(figures: &Figures) -> Vec<Target> {
             figures
                 .two_over_one
                 .map(|ratio| (interval(ratio, 3), ratio.median <= 1.05 || ratio.low <= 1.0)),
-        ),
+        )
+        .hindered_by(obstacles::SECOND_OUTPUT),
         target(
             "idle",
             "no wake-up in 10 s",

@@ -230,7 +230,7 @@ fn collector_ns(
             outlet.offer(Arc::clone(&shared));
         }
         let written = ledger.written();
-        if written % (AT_ONCE * BATCH as u64) == 0 {
+        if written.is_multiple_of(AT_ONCE * BATCH as u64) {
             spent += thread_time().saturating_sub(begun);
             if written >= records {
                 break;
