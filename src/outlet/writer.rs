@@ -153,6 +153,6 @@ fn is_event(entry: &Entry) -> bool {
     matches!(entry.body, Body::Event(_))
 }
 
-pub fn events_in(batch: &Batch) -> u64 {
+fn events_in(batch: &Batch) -> u64 {
     batch.iter().filter(|entry| is_event(entry)).count() as u64
 }

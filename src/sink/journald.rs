@@ -9,14 +9,10 @@ mod unread;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::AddressFamily;
 use rustix::net::SendFlags;
 use rustix::net::SocketAddrUnix;
-use rustix::net::SocketFlags;
-use rustix::net::SocketType;
 use rustix::net::sockopt;
 
 use self::unread::Unread;
@@ -24,13 +20,10 @@ use super::Sink;
 use super::Written;
 use super::absence::Absence;
 use super::absence::explain;
+use super::datagram;
 use crate::config::JournaldOutput;
-use crate::ledger::Cause;
 use crate::outlet::Control;
 use crate::outlet::Frames;
-
-/// A sender that sleeps, because journald does not read, looks so often whether the program ends.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// The output.
 #[derive(Debug)]
@@ -50,13 +43,7 @@ impl Journald {
     /// # Errors
     /// If there is no socket to be had.
     pub fn open(output: &JournaldOutput, control: &Control) -> io::Result<Self> {
-        let socket = rustix::net::socket_with(
-            AddressFamily::UNIX,
-            SocketType::DGRAM,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
-        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(LOOK))?;
+        let socket = datagram::socket()?;
         // The kernel lets no more than that wait of one sender.
         let most = sockopt::socket_send_buffer_size(&socket)?;
         let path = output.socket();
@@ -83,13 +70,7 @@ impl Journald {
                 }
                 Err(Errno::MSGSIZE) => return Ok(false),
                 Err(Errno::INTR) => {}
-                // It has slept already.
-                Err(Errno::AGAIN) => {
-                    if self.control.is_closing() {
-                        let fault = "journald does not read";
-                        return Err(io::Error::new(io::ErrorKind::TimedOut, fault));
-                    }
-                }
+                Err(Errno::AGAIN) => datagram::sleep_on(&self.control, "journald does not read")?,
                 // It has died, and another one may be there already.
                 Err(_) if self.connected && !tried_again => {
                     self.connected = false;
@@ -124,11 +105,6 @@ impl Journald {
 
 impl Sink for Journald {
     fn write(&mut self, entries: Frames<'_>) -> io::Result<Written> {
-        for (frame, entry) in entries.iter().enumerate() {
-            if !self.send(entry)? {
-                return Ok(Written::Refused { frame, cause: Cause::TooLarge });
-            }
-        }
-        Ok(Written::All)
+        datagram::send_each(entries, |entry| self.send(entry))
     }
 }

@@ -4,6 +4,7 @@
 //! [`Destination`](crate::config::Destination), one arm in [`open`], one test.
 
 mod absence;
+mod datagram;
 mod file;
 mod journald;
 mod stdout;

@@ -8,27 +8,20 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::AddressFamily;
 use rustix::net::SendFlags;
 use rustix::net::SocketAddrUnix;
-use rustix::net::SocketFlags;
-use rustix::net::SocketType;
 use rustix::net::sockopt;
 
 use super::Sink;
 use super::Written;
 use super::absence::Absence;
 use super::absence::explain;
+use super::datagram;
 use crate::config::SocketOutput;
-use crate::ledger::Cause;
 use crate::outlet::Control;
 use crate::outlet::Frames;
-
-/// A sender that sleeps looks so often whether the program ends.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// The output.
 #[derive(Debug)]
@@ -46,16 +39,10 @@ impl UnixDatagram {
     /// # Errors
     /// If there is no socket to be had, or the path is none.
     pub fn open(output: &SocketOutput, control: &Control) -> io::Result<Self> {
-        let socket = rustix::net::socket_with(
-            AddressFamily::UNIX,
-            SocketType::DGRAM,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
+        let socket = datagram::socket()?;
         if let Some(bytes) = output.send_buffer {
             sockopt::set_socket_send_buffer_size(&socket, bytes as usize)?;
         }
-        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(LOOK))?;
         Ok(Self {
             socket,
             path: output.path.clone(),
@@ -77,13 +64,7 @@ impl UnixDatagram {
                 }
                 Err(Errno::MSGSIZE) => return Ok(false),
                 Err(Errno::INTR) => {}
-                // It has slept already.
-                Err(Errno::AGAIN) => {
-                    if self.control.is_closing() {
-                        let fault = "its reader does not read";
-                        return Err(io::Error::new(io::ErrorKind::TimedOut, fault));
-                    }
-                }
+                Err(Errno::AGAIN) => datagram::sleep_on(&self.control, "its reader does not read")?,
                 Err(err) => self.absence.wait(err, || explain(err, &self.path, "unix"))?,
             }
         }
@@ -92,12 +73,9 @@ impl UnixDatagram {
 
 impl Sink for UnixDatagram {
     fn write(&mut self, records: Frames<'_>) -> io::Result<Written> {
-        for (frame, record) in records.iter().enumerate() {
-            if !self.send(record.strip_suffix(b"\n").unwrap_or(record))? {
-                return Ok(Written::Refused { frame, cause: Cause::TooLarge });
-            }
-        }
-        Ok(Written::All)
+        datagram::send_each(records, |record| {
+            self.send(record.strip_suffix(b"\n").unwrap_or(record))
+        })
     }
 
     /// The socket is connected to nobody: the kernel cannot say whose process it is.
@@ -113,6 +91,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::ledger::Cause;
     use crate::outlet::FrameBuffer;
 
     #[test]
