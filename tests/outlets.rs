@@ -56,6 +56,8 @@ struct State {
     leaves: bool,
     /// Records with these numbers it never takes.
     refuses: Vec<u64>,
+    /// So many writes have begun.
+    writes: usize,
     lines: Vec<Value>,
     reopened: usize,
 }
@@ -82,6 +84,7 @@ struct ToReader(Arc<Reader>);
 
 impl Sink for ToReader {
     fn write(&mut self, frames: Frames<'_>) -> io::Result<Written> {
+        self.0.set(|state| state.writes += 1);
         let state = self.0.changed.wait_while(self.0.state(), |state| !state.reads);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         if state.leaves {
@@ -218,6 +221,9 @@ fn a_full_queue_that_blocks_holds_its_batch_and_loses_nothing() {
 #[test]
 fn a_full_queue_whose_reader_leaves_is_not_waited_for() {
     let mut scene = Scene::new(OnFull::Block, 10);
+    scene.events(5);
+    // Or it would make room when it takes its first batch, not when it ends.
+    scene.reader.wait_until("the thread has a batch in hand", |state| state.writes > 0);
     while !scene.outlet.is_full() {
         scene.events(5);
     }
