@@ -2,7 +2,7 @@
 # Installs what is missing to build, test, lint or measure connledger, and says what it installs.
 # If all is there it does nothing, says nothing, and needs neither network nor root.
 #
-# usage: scripts/install-deps.sh GROUP...   (build, test, lint, bench)
+# usage: scripts/install-deps.sh GROUP...   (build, test, lint, bench, package)
 set -eu
 here=$(dirname "$0")
 
@@ -59,6 +59,12 @@ need_test() {
 	need python3-venv python3 python3 -c 'import ensurepip'
 	need strace strace program strace
 	need systemd systemd program journalctl
+	# A Debian to install the packages into, and to boot: scripts/debian-root.sh
+	need debootstrap debootstrap program debootstrap
+	need systemd-container systemd-container program systemd-nspawn
+	need zsh zsh program zsh
+	need fish fish program fish
+	need man-db man-db program man
 	need_unpacked rsyslog usr/sbin/rsyslogd
 	need_unpacked syslog-ng-core usr/sbin/syslog-ng
 }
@@ -84,6 +90,15 @@ need_bench() {
 	need tcpdump tcpdump program tcpdump
 }
 
+# make deb, make rpm
+need_package() {
+	need debhelper debhelper program dh
+	need dpkg-dev dpkg-dev program dpkg-buildpackage
+	need lintian lintian program lintian
+	need rpm rpm-build program rpmbuild
+	need rpmlint rpmlint program rpmlint
+}
+
 as_root() {
 	if [ "$(id -u)" -eq 0 ]; then
 		"$@"
@@ -96,11 +111,11 @@ apt() {
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@" >&2
 }
 
-[ $# -gt 0 ] || fail "which of build, test, lint and bench?"
+[ $# -gt 0 ] || fail "which of build, test, lint, bench and package?"
 for group; do
 	case $group in
-	build | test | lint | bench) "need_$group" ;;
-	*) fail "'$group' is none of build, test, lint and bench" ;;
+	build | test | lint | bench | package) "need_$group" ;;
+	*) fail "'$group' is none of build, test, lint, bench and package" ;;
 	esac
 done
 [ -n "$debian$unpack" ] || exit 0
