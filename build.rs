@@ -12,10 +12,13 @@ const SOURCE: &str = "bpf/connledger.bpf.c";
 fn main() {
     // Cargo sets it.
     let out_dir = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    let project = env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+    // The object names the files of its source, for the verifier's messages: ./bpf/state.bpf.h, wherever that was.
+    let names = format!("-ffile-prefix-map={project}=.");
     SkeletonBuilder::new()
         .source(SOURCE)
         // v3: atomic compare-and-swap, which the wake-up protocol needs (Linux 5.12).
-        .clang_args(["-Wall", "-Werror", "-mcpu=v3", "-Ibpf"])
+        .clang_args(["-Wall", "-Werror", "-mcpu=v3", "-Ibpf", names.as_str()])
         .build_and_generate(out_dir.join("connledger.skel.rs"))
         .unwrap_or_else(|err| {
             eprintln!("cannot build {SOURCE} (is clang installed?): {err:#}");
