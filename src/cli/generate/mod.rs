@@ -46,7 +46,10 @@ impl Generated {
 fn completions(shell: Shell) -> String {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "connledger", &mut script);
-    String::from_utf8_lossy(&script).into_owned()
+    let script = String::from_utf8_lossy(&script);
+    // In fish no value of an option would be completed before a command: without the value, argparse fails, and that
+    // was taken for a line that has its command.
+    script.replace("    or return\n", "    or return 0\n")
 }
 
 /// Puts what is generated in the place of its name, `@NAME@`.
