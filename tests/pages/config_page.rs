@@ -44,7 +44,7 @@ fn its_examples_are_right() {
     let mut files = vec![String::new()];
     for line in examples.lines() {
         match (line.strip_prefix("         "), files.last_mut()) {
-            (Some(of_file), Some(file)) => file.push_str(&format!("{of_file}\n")),
+            (Some(of_file), Some(file)) => file.extend([of_file, "\n"]),
             _ if line.trim().is_empty() => {}
             _ => files.push(String::new()),
         }
