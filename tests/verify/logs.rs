@@ -8,7 +8,6 @@ use connledger::host::Identity;
 use connledger::ledger::Body;
 use connledger::ledger::Entry;
 use connledger::ledger::Ledger;
-use connledger::ledger::Stop;
 use connledger::ledger::StopReason;
 use connledger::wire::shared::Counters;
 
@@ -16,6 +15,7 @@ use crate::support::busy::BusyHost;
 use crate::support::run::identity;
 use crate::support::run::start;
 use crate::support::run::stdout;
+use crate::support::run::stop;
 
 /// What happens in every run, again and again.
 static HOST: LazyLock<BusyHost> = LazyLock::new(|| BusyHost::new(1000, 2000));
@@ -95,7 +95,7 @@ impl Writer {
         assert!(self.ledger.account(self.counters).is_none());
         let mut figures = self.ledger.figures();
         figures.outputs = vec![stdout(&figures)];
-        let stop = Stop { reason: StopReason::Terminated, figures };
+        let stop = stop(StopReason::Terminated, figures);
         let entry = self.ledger.own(Body::Stop(Box::new(stop)));
         self.write(entry, out);
     }

@@ -45,6 +45,7 @@ use self::header::Header;
 use self::newer::Newer;
 pub use self::number::MAX as MAX_EXACT;
 pub use self::own::Loss;
+pub use self::own::Previous;
 pub use self::own::Start;
 pub use self::text::OutputName;
 pub use self::text::RunId;
