@@ -8,6 +8,8 @@ use connledger::host::Identity;
 use connledger::ledger::Body;
 use connledger::ledger::Entry;
 use connledger::ledger::Ledger;
+use connledger::ledger::Previous;
+use connledger::ledger::Start;
 use connledger::ledger::StopReason;
 use connledger::wire::shared::Counters;
 
@@ -54,7 +56,13 @@ impl Writer {
 
     /// `start` and `ready`.
     pub fn begin(&mut self, out: &mut Vec<u8>) {
-        for body in [Body::Start(Box::new(start())), Body::Ready] {
+        self.begin_after(None, out);
+    }
+
+    /// The same, after a run that is remembered.
+    pub fn begin_after(&mut self, previous: Option<Previous>, out: &mut Vec<u8>) {
+        let start = Start { previous, ..start() };
+        for body in [Body::Start(Box::new(start)), Body::Ready] {
             let entry = self.ledger.own(body);
             self.write(entry, out);
         }
@@ -103,9 +111,14 @@ impl Writer {
 
 /// A whole run with so many events, half of them before a heartbeat: lines with their newlines.
 pub fn run(id: &str, second: u64, events: usize) -> Vec<String> {
+    run_after(None, id, second, events)
+}
+
+/// The same, after a run that is remembered.
+pub fn run_after(previous: Option<Previous>, id: &str, second: u64, events: usize) -> Vec<String> {
     let mut out = Vec::new();
     let mut writer = Writer::new(id, second);
-    writer.begin(&mut out);
+    writer.begin_after(previous, &mut out);
     writer.events(events / 2, &mut out);
     writer.heartbeat(&mut out);
     writer.events(events - events / 2, &mut out);

@@ -44,6 +44,7 @@ use self::header::Event;
 use self::header::Header;
 use self::newer::Newer;
 pub use self::number::MAX as MAX_EXACT;
+pub use self::object::Object;
 pub use self::own::Loss;
 pub use self::own::Previous;
 pub use self::own::Start;
