@@ -7,7 +7,9 @@ mod generate;
 mod layers;
 mod verify;
 
+use std::env;
 use std::ffi::OsString;
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,6 +37,7 @@ use crate::config::KindList;
 use crate::config::MAX_OUTPUTS;
 use crate::config::Output;
 use crate::config::OutputSpec;
+use crate::config::Remember;
 use crate::config::default_ring_size;
 use crate::config::parse_duration;
 use crate::config::parse_ring_size;
@@ -159,6 +162,14 @@ struct Options {
     #[arg(long, value_name = "SECONDS", default_value = "0", help_heading = "Output")]
     heartbeat: u32,
 
+    /// Remember there where this run ends, for the next one's `start`; `none`: nowhere
+    ///
+    /// So a restart, a crash or a reboot shows as a gap of known length. Each run needs a file of its own, and holds its
+    /// lock. Without the option it is run.json in $STATE_DIRECTORY, as systemd sets it for a service; else .NAME.state
+    /// beside the first file output; else there is none.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    state: Option<PathBuf>,
+
     /// Size of the ring buffer, in bytes, KiB or MiB [default: 1MiB a CPU, 8MiB to 128MiB]
     ///
     /// Rounded up to a power of two, and to 512 bytes a CPU. Events wait here for connledger to come round: at the highest rate that
@@ -274,11 +285,13 @@ impl Options {
             self.output.push(OutputSpec::default_of(stdout_is_journal));
         }
         let format = self.format.unwrap_or(Format::Ndjson);
+        let outputs = outputs(&self.output, format, self.timestamp)?;
         Ok(Config {
             events: KindList::merged(&self.events),
             filters: self.filters.filters(),
             mptcp_subflows: self.mptcp_subflows,
-            outputs: outputs(&self.output, format, self.timestamp)?,
+            remember: remember(self.state.as_deref(), &outputs),
+            outputs,
             stdout_is_journal,
             max_events: self.max_events,
             duration: self.duration,
@@ -289,6 +302,11 @@ impl Options {
             verbose: self.verbose,
         })
     }
+}
+
+fn remember(asked: Option<&Path>, outputs: &[Output]) -> Remember {
+    let given = || env::var_os("STATE_DIRECTORY").map(PathBuf::from);
+    asked.map_or_else(|| Remember::default_of(given().as_deref(), outputs), Remember::asked)
 }
 
 fn ring_size(asked: Option<u32>, cpus: u32) -> u32 {

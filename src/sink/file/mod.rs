@@ -21,12 +21,13 @@ use rustix::fs::AtFlags;
 use rustix::fs::CWD;
 
 use self::opening::Log;
-use self::opening::Place;
-use self::opening::directory;
+
 use self::rotation::Schedule;
 use super::Sink;
 use super::Written;
 use crate::config::FileOutput;
+use crate::held::Place;
+use crate::held::directory;
 use crate::outlet::Control;
 use crate::outlet::Frames;
 use crate::privileges;
@@ -173,10 +174,10 @@ impl LogFile {
     /// has changed.
     fn take_back_part(&self, progress: &Progress<'_>) {
         let Some(log) = &self.log else { return };
-        let is_ours = log.file.metadata().is_ok_and(|metadata| metadata.len() == log.size);
+        let is_ours = log.file().metadata().is_ok_and(|metadata| metadata.len() == log.size);
         if is_ours && progress.part() != 0 {
             // If that fails, too, the next run begins on a fresh line.
-            let _ = log.file.set_len(log.size - progress.part());
+            let _ = log.file().set_len(log.size - progress.part());
         }
     }
 
@@ -184,12 +185,12 @@ impl LogFile {
         self.look(progress)?;
         let Some(log) = &mut self.log else { return Err(io::ErrorKind::NotFound.into()) };
         if log.is_torn {
-            log.file.write_all(b"\n")?;
+            log.file().write_all(b"\n")?;
             log.size += 1;
             log.is_torn = false;
         }
         while !progress.rest().is_empty() {
-            let written = log.file.write(progress.rest())?;
+            let written = log.file().write(progress.rest())?;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
