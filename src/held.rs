@@ -8,6 +8,9 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use rustix::fs::Access;
+use rustix::fs::AtFlags;
+use rustix::fs::CWD;
 use rustix::fs::FileType;
 use rustix::fs::FlockOperation;
 use rustix::fs::Mode;
@@ -169,6 +172,10 @@ fn open_or_make(path: &Path, flags: OFlags, mode: u32) -> Result<File, Refused> 
             }
             Err(Errno::EXIST) => {}
             Err(Errno::NOENT) => return Err(Refused::System(no_directory(path))),
+            Err(Errno::ACCESS) => {
+                let why = may_replace(path).err().unwrap_or(Errno::ACCESS.into());
+                return Err(Refused::System(why));
+            }
             Err(err) => return Err(err.into()),
         }
     }
@@ -202,4 +209,24 @@ pub fn directory(path: &Path) -> &Path {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
+}
+
+/// Whether this thread may make and rename files in the directory of `path`; if not, why, and what to do.
+///
+/// # Errors
+/// The refusal.
+pub fn may_replace(path: &Path) -> io::Result<()> {
+    let directory = directory(path);
+    let wanted = Access::WRITE_OK | Access::EXEC_OK;
+    rustix::fs::accessat(CWD, directory, wanted, AtFlags::EACCESS).map_err(|err| {
+        if err != Errno::ACCESS {
+            return err.into();
+        }
+        let (user, directory) = (rustix::process::geteuid().as_raw(), directory.display());
+        let reason = format!(
+            "{err}: without capabilities, which connledger gives up, its user {user} cannot write to {directory}; \
+             let it: chown {user} {directory}; chmod u+wx {directory}"
+        );
+        io::Error::new(io::ErrorKind::PermissionDenied, reason)
+    })
 }

@@ -1,5 +1,5 @@
-//! `connledger check`: what would be traced and written, and whether this host has what that needs. Nothing is opened,
-//! loaded or attached.
+//! `connledger check`: what would be traced and written, and whether this host has what that needs. No output is opened
+//! and nothing attached. Where tracefs does not tell the numbers of tracepoints, what searches for them is loaded.
 
 mod places;
 mod report;

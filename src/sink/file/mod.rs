@@ -16,18 +16,14 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::time::Duration;
 use std::time::Instant;
 
-use rustix::fs::Access;
-use rustix::fs::AtFlags;
-use rustix::fs::CWD;
-
 use self::opening::Log;
-
 use self::rotation::Schedule;
 use super::Sink;
 use super::Written;
 use crate::config::FileOutput;
 use crate::held::Place;
 use crate::held::directory;
+use crate::held::may_replace;
 use crate::outlet::Control;
 use crate::outlet::Frames;
 use crate::privileges;
@@ -103,7 +99,7 @@ impl LogFile {
     /// Opens it as it could be opened again later, without capabilities; if that does not do, with them.
     ///
     /// # Errors
-    /// If it cannot be written to, or another process writes it.
+    /// If it cannot be written to, another process writes it, or it is to be rotated and cannot be.
     pub fn open(options: &FileOutput, control: &Control) -> io::Result<Self> {
         let FileOutput { path, mode, .. } = options;
         let open = || Log::open(path, *mode);
@@ -111,15 +107,12 @@ impl LogFile {
             Err(err) if err.kind() == io::ErrorKind::PermissionDenied => open()?,
             result => result?,
         };
-        let may_write = || {
-            let wanted = Access::WRITE_OK | Access::EXEC_OK;
-            rustix::fs::accessat(CWD, directory(path), wanted, AtFlags::EACCESS).is_ok()
-        };
-        if !privileges::without(may_write).map_err(io::Error::other)? {
-            control.warn(&format!(
-                "warning: without capabilities {} cannot be written to: once renamed or removed, the file cannot be made again",
-                directory(path).display()
-            ));
+        if let Err(err) = privileges::without(|| may_replace(path)).map_err(io::Error::other)? {
+            if options.rotate.is_some() || options.rotate_every.is_some() {
+                return Err(io::Error::new(err.kind(), format!("it cannot be rotated: {err}")));
+            }
+            let warning = "warning: once renamed or removed, the file cannot be made again";
+            control.warn(&format!("{warning}: {err}"));
         }
         let mut sink = Self {
             schedule: Schedule::new(options),
