@@ -27,6 +27,13 @@ if [ -z "${CONNLEDGER_COMMIT-}" ] && commit=$(git rev-parse --short=12 HEAD 2>/d
 	export CONNLEDGER_COMMIT="$commit"
 fi
 
-CARGO_INCREMENTAL=0 cargo build --locked --profile dist --bin connledger --target-dir target/package/build
+# Not all crates with C in them are built anew by themselves when the flags change.
+build=target/package/build
+mkdir -p "$build"
+if [ "$(cat "$build/cflags" 2>/dev/null)" != "$CFLAGS" ]; then
+	rm -rf "$build/dist"
+	echo "$CFLAGS" >"$build/cflags"
+fi
+CARGO_INCREMENTAL=0 cargo build --locked --profile dist --bin connledger --target-dir "$build"
 scripts/third-party.sh >target/package/THIRD-PARTY
-install -m 755 target/package/build/dist/connledger target/package/connledger
+install -m 755 "$build/dist/connledger" target/package/connledger

@@ -11,13 +11,14 @@ const INSTALL: &str = "apt-get -q -y install --no-install-recommends";
 
 /// What Debian itself changes with whatever is installed and purged again: its records of packages, the logs of
 /// installing them, the copies that are made of the user database before it changes, the catalog of all packages.
-const DEBIANS: [&str; 9] = [
+const DEBIANS: [&str; 10] = [
     "/etc/.pwd.lock",
     "/etc/group-",
     "/etc/gshadow-",
     "/etc/passwd-",
     "/etc/shadow-",
     "/var/cache/apt/",
+    "/var/lib/apt/",
     "/var/lib/dpkg/",
     "/var/lib/systemd/catalog/database",
     "/var/log/",

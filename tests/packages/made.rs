@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -12,7 +13,8 @@ use std::thread;
 use crate::skip::can_trace;
 use crate::skip::skip;
 
-/// A .deb and an .rpm of the same source. They lie in a folder of their own, as connledger.deb and connledger.rpm.
+/// A .deb and an .rpm of the same source. They lie in a folder of their own, with connledger.deb and connledger.rpm as
+/// links to them.
 #[derive(Debug)]
 pub struct Packages {
     pub deb: PathBuf,
@@ -97,6 +99,7 @@ fn make(source: &Path, variables: &[&str], name: &str) -> Packages {
     make.env("SOURCE_DATE_EPOCH", git(&["log", "-1", "--format=%ct"]));
     printed(&mut make);
     let place = folder().join(name);
+    let _ = fs::remove_dir_all(&place);
     fs::create_dir_all(&place).unwrap();
     let built = source.join("target/package");
     Packages { deb: copy_package(&built, &place, "deb"), rpm: copy_package(&built, &place, "rpm") }
@@ -104,10 +107,11 @@ fn make(source: &Path, variables: &[&str], name: &str) -> Packages {
 
 fn copy_package(from: &Path, place: &Path, ending: &str) -> PathBuf {
     let mut files = fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path());
-    let package = files.find(|path| path.extension().is_some_and(|found| found == ending));
-    let copy = place.join(format!("connledger.{ending}"));
-    fs::copy(package.expect("a package"), &copy).unwrap();
-    copy
+    let package = files.find(|path| path.extension().is_some_and(|found| found == ending)).expect("a package");
+    let name = package.file_name().unwrap();
+    fs::copy(&package, place.join(name)).unwrap();
+    symlink(name, place.join(format!("connledger.{ending}"))).unwrap();
+    place.join(name)
 }
 
 /// What git would take, with its dates; what was built there before stays, so that cargo need not do it again.

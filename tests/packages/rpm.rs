@@ -32,7 +32,8 @@ fn installed() -> Option<Root> {
     let root = Root::mount();
     root.run(PRESET);
     let said = root.run(&format!("{INSTALL} /mnt/first/connledger.rpm 2>&1"));
-    assert_eq!(said, "");
+    // A scriptlet that fails does not make rpm fail.
+    assert!(!said.contains("fail"), "{said}");
     Some(root)
 }
 
