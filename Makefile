@@ -86,5 +86,5 @@ golden: ## write the expected output of the golden tests anew; look at the diffe
 
 .PHONY: deps
 deps: ## install what the other targets need, and do nothing else
-	@scripts/install-deps.sh build test lint bench
+	@scripts/install-deps.sh build test lint bench package
 	@scripts/python-env.sh

@@ -25,8 +25,10 @@ const SHARED: &[(u32, &str)] = &[
 ];
 
 /// Folders of the source that are installed as they are.
-const FOLDERS: &[(&str, &str)] =
-    &[("schema/examples", "/usr/share/connledger/schema/examples"), ("examples", "/usr/share/doc/connledger/examples")];
+const FOLDERS: &[(&str, &str)] = &[
+    ("schema/examples", "/usr/share/connledger/schema/examples"),
+    ("examples", "/usr/share/doc/connledger/examples"),
+];
 
 /// Debian compresses what is long, and has one file for all licences but those of the crates.
 const DEBIAN: &[(u32, &str)] = &[
@@ -102,7 +104,8 @@ pub fn listed(text: &str) -> Files {
     let mut files = Files::new();
     for line in text.lines() {
         let (properties, path) = line.split_once(" /").unwrap();
-        let path = if path.starts_with("lib/") { format!("/usr/{path}") } else { format!("/{path}") };
+        let path =
+            if path.starts_with("lib/") { format!("/usr/{path}") } else { format!("/{path}") };
         files.insert(path, properties.to_owned());
     }
     files

@@ -57,7 +57,8 @@ fn what_is_in_etc_is_configuration() {
     let conffiles: BTreeSet<&str> =
         conffiles.lines().filter_map(|line| line.split_whitespace().next()).collect();
     let files = contents::of_deb();
-    let in_etc = files.keys().map(String::as_str).filter(|path| path.starts_with("/etc/")).collect();
+    let in_etc =
+        files.keys().map(String::as_str).filter(|path| path.starts_with("/etc/")).collect();
     assert_eq!(conffiles, in_etc);
 }
 
@@ -90,10 +91,16 @@ fn removal_keeps_the_configuration_and_the_logs() {
     let Some(root) = installed() else { return };
     root.run(LEAVE_TRACES);
     root.run("apt-get -q -y remove connledger");
-    assert_eq!(root.run("ls /etc/connledger /var/log/connledger /var/lib/connledger | sort -u").trim(), KEPT);
+    assert_eq!(
+        root.run("ls /etc/connledger /var/log/connledger /var/lib/connledger | sort -u").trim(),
+        KEPT
+    );
     let files = contents::of_deb();
     for path in files.keys().filter(|path| !path.starts_with("/etc/")) {
-        assert!(!root.try_run(&format!("test -e {path}")).status.success(), "{path} is still there");
+        assert!(
+            !root.try_run(&format!("test -e {path}")).status.success(),
+            "{path} is still there"
+        );
     }
 }
 

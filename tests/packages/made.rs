@@ -21,12 +21,13 @@ pub struct Packages {
     pub rpm: PathBuf,
 }
 
-/// What is made from a copy of the source in another folder. In next/ lies what is made there, too: the next package
-/// of the same version, whose shipped configuration ends with another line, [`NEXT_LINE`].
+/// What is made from a copy of the source in another folder.
 #[derive(Debug)]
 pub struct Other {
     /// Of the same source.
     pub same: Packages,
+    /// The next package of the same version, whose shipped configuration ends with another line, [`NEXT_LINE`].
+    pub next: Packages,
     /// Where it was built.
     pub folder: PathBuf,
 }
@@ -68,8 +69,8 @@ pub fn other() -> Option<&'static Other> {
         let shipped = folder.join("packaging/connledger.toml");
         let text = fs::read_to_string(&shipped).unwrap();
         fs::write(&shipped, format!("{text}{NEXT_LINE}\n")).unwrap();
-        make(&folder, &["RELEASE=2"], "next");
-        Other { same, folder }
+        let next = make(&folder, &["RELEASE=2"], "next");
+        Other { same, next, folder }
     }))
 }
 
@@ -90,7 +91,10 @@ fn make(source: &Path, variables: &[&str], name: &str) -> Packages {
     // This is cargo's child, and perhaps make's: what they have set would change the build.
     for (variable, _) in env::vars_os() {
         let text = variable.to_string_lossy();
-        if text.starts_with("CARGO") && text != "CARGO_HOME" || text.contains("MAKE") || text == "MFLAGS" {
+        if text.starts_with("CARGO") && text != "CARGO_HOME"
+            || text.contains("MAKE")
+            || text == "MFLAGS"
+        {
             make.env_remove(&variable);
         }
     }
@@ -107,7 +111,9 @@ fn make(source: &Path, variables: &[&str], name: &str) -> Packages {
 
 fn copy_package(from: &Path, place: &Path, ending: &str) -> PathBuf {
     let mut files = fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path());
-    let package = files.find(|path| path.extension().is_some_and(|found| found == ending)).expect("a package");
+    let package = files
+        .find(|path| path.extension().is_some_and(|found| found == ending))
+        .expect("a package");
     let name = package.file_name().unwrap();
     fs::copy(&package, place.join(name)).unwrap();
     symlink(name, place.join(format!("connledger.{ending}"))).unwrap();
@@ -138,6 +144,10 @@ fn git(arguments: &[&str]) -> String {
 pub fn printed(command: &mut Command) -> String {
     let Output { status, stdout, stderr } = command.output().expect("it runs");
     let stdout = String::from_utf8_lossy(&stdout).into_owned();
-    assert!(status.success(), "{command:?}: {status}: {}{stdout}", String::from_utf8_lossy(&stderr));
+    assert!(
+        status.success(),
+        "{command:?}: {status}: {}{stdout}",
+        String::from_utf8_lossy(&stderr)
+    );
     stdout
 }

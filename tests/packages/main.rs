@@ -5,10 +5,14 @@
 
 mod contents;
 mod debian;
+#[path = "../support/machine.rs"]
+#[allow(dead_code, reason = "the service's tests use the rest")]
+mod machine;
 mod made;
 mod root;
 mod rpm;
 mod same;
+mod service;
 #[path = "../support/skip.rs"]
 mod skip;
 mod sound;

@@ -15,8 +15,8 @@ const UPGRADE: &str = "rpm --nodeps --upgrade";
 const PRESET: &str = "mkdir -p /usr/lib/systemd/system-preset
     echo 'disable *' >/usr/lib/systemd/system-preset/99-default-disable.preset";
 
-/// What rpm and the user database keep, whatever was installed.
-const RPMS: [&str; 8] = [
+/// What rpm and the user database keep, whatever was installed, and a folder that is there on any Fedora.
+const RPMS: [&str; 9] = [
     "/etc/.pwd.lock",
     "/etc/group",
     "/etc/gshadow",
@@ -24,6 +24,7 @@ const RPMS: [&str; 8] = [
     "/etc/shadow",
     "/root/.rpmdb",
     "/usr/lib/systemd/system-preset",
+    "/usr/share/licenses",
     "/var/lib/systemd/catalog/database",
 ];
 
@@ -59,7 +60,8 @@ fn what_is_in_etc_is_configuration_that_is_not_replaced() {
     let flags = root.run("rpm -q --queryformat '[%{FILEFLAGS:fflags} %{FILENAMES}\\n]' connledger");
     let kept: BTreeSet<&str> = flags.lines().filter_map(|line| line.strip_prefix("cn ")).collect();
     let files = contents::of_rpm();
-    let in_etc = files.keys().map(String::as_str).filter(|path| path.starts_with("/etc/")).collect();
+    let in_etc =
+        files.keys().map(String::as_str).filter(|path| path.starts_with("/etc/")).collect();
     assert_eq!(kept, in_etc);
 }
 
@@ -89,6 +91,8 @@ fn erasing_leaves_nothing_behind() {
 #[test]
 fn erasing_keeps_a_changed_configuration_aside() {
     let Some(root) = installed() else { return };
-    root.run("echo 'heartbeat = 60' >/etc/connledger/connledger.toml; rpm --erase --nodeps connledger");
+    root.run(
+        "echo 'heartbeat = 60' >/etc/connledger/connledger.toml; rpm --erase --nodeps connledger",
+    );
     assert_eq!(root.run("cat /etc/connledger/connledger.toml.rpmsave").trim(), "heartbeat = 60");
 }

@@ -30,7 +30,9 @@ fn no_path_of_the_machine_that_built_it() {
     let home = env::var("HOME").unwrap();
     let crates = env::var("CARGO_HOME").unwrap_or_else(|_| format!("{home}/.cargo"));
     let toolchain = printed(Command::new("rustc").args(["--print", "sysroot"]));
-    for place in [Path::new(made::PROJECT), &other.folder, Path::new(&crates), Path::new(toolchain.trim())] {
+    for place in
+        [Path::new(made::PROJECT), &other.folder, Path::new(&crates), Path::new(toolchain.trim())]
+    {
         let name = place.to_str().unwrap();
         assert_eq!(memmem::find(&binary, name.as_bytes()), None, "{name} is in the program");
     }

@@ -34,13 +34,17 @@ fn the_program_needs_the_c_library_libelf_and_libz() {
     let Some(packages) = made::first() else { return };
     let folder = tempfile::tempdir().unwrap();
     printed(Command::new("dpkg-deb").arg("-x").arg(&packages.deb).arg(folder.path()));
-    let dynamic = printed(Command::new("readelf").arg("-d").arg(folder.path().join("usr/bin/connledger")));
+    let dynamic =
+        printed(Command::new("readelf").arg("-d").arg(folder.path().join("usr/bin/connledger")));
     let needed: BTreeSet<&str> = dynamic
         .lines()
         .filter(|line| line.contains("(NEEDED)"))
         .filter_map(|line| line.split(['[', ']']).nth(1))
         .collect();
-    assert!(needed.is_superset(&BTreeSet::from(["libc.so.6", "libelf.so.1", "libz.so.1"])), "{needed:?}");
+    assert!(
+        needed.is_superset(&BTreeSet::from(["libc.so.6", "libelf.so.1", "libz.so.1"])),
+        "{needed:?}"
+    );
     assert!(needed.is_subset(&BTreeSet::from(LIBRARIES)), "{needed:?}");
 }
 
@@ -53,7 +57,11 @@ fn the_deb_depends_on_nothing_else() {
         depends.split(", ").filter_map(|wanted| wanted.split_whitespace().next()).collect();
     // Newer suites of Debian's have libelf by another name.
     let elf = if names.contains("libelf1t64") { "libelf1t64" } else { "libelf1" };
-    assert_eq!(names, BTreeSet::from(["libc6", elf, "libgcc-s1", "systemd", "zlib1g"]), "{depends}");
+    assert_eq!(
+        names,
+        BTreeSet::from(["libc6", elf, "libgcc-s1", "systemd", "zlib1g"]),
+        "{depends}"
+    );
 }
 
 /// Beside the libraries only a shell and systemd for the scriptlets, and what rpm itself asks for.
@@ -63,7 +71,8 @@ fn the_rpm_requires_nothing_else() {
     let requires = printed(Command::new("rpm").args(["-qp", "--requires"]).arg(&packages.rpm));
     for wanted in requires.lines() {
         let name = wanted.split(['(', ' ']).next().unwrap();
-        let known = LIBRARIES.contains(&name) || ["/bin/sh", "config", "rpmlib", "rtld", "systemd"].contains(&name);
+        let known = LIBRARIES.contains(&name)
+            || ["/bin/sh", "config", "rpmlib", "rtld", "systemd"].contains(&name);
         assert!(known, "{wanted}");
     }
 }
