@@ -42,8 +42,8 @@ const MODE: u32 = 0o640;
 /// It is looked no more often than this whether the file still lies at its path.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// After so long without a record it is written down that there was none: until then nothing is missing.
-const QUIET: Duration = Duration::from_secs(30);
+/// If nothing was written for so long, and a look finds nothing, that is written down: until then nothing is missing.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// The open file.
 #[derive(Debug)]
