@@ -1,7 +1,9 @@
 //! The command line, and the configuration file that it names. They become a [`Config`] in one step; what is wrong is
 //! said with the option's name and the value.
 
+mod epilogue;
 mod filters;
+mod generate;
 mod layers;
 mod verify;
 
@@ -17,9 +19,17 @@ use clap::Parser;
 use clap::Subcommand;
 use clap::error::ErrorKind;
 
+use self::epilogue::COLUMNS;
+use self::epilogue::EXAMPLES;
+use self::epilogue::EXIT_CODES;
+use self::epilogue::LOSSES;
+use self::epilogue::VERIFY_EXAMPLES;
+use self::epilogue::VERIFY_EXIT_CODES;
+use self::epilogue::examples;
+use self::epilogue::exit_codes;
 use self::filters::FilterOptions;
 use self::filters::RULE;
-use self::verify::AFTER_HELP;
+pub use self::generate::Generated;
 use self::verify::VerifyOptions;
 use crate::config::Config;
 use crate::config::ConfigFile;
@@ -49,40 +59,16 @@ const VERSION: &str = concat!(
 // concat! takes no constants.
 const _: () = assert!(matches!(SCHEMA_VERSION.as_bytes(), b"connledger/1.0"));
 
-const EXAMPLES: &str = "\
-Examples:
-  sudo connledger                            every connection, as NDJSON
-  sudo connledger -f table -t                in columns, with the time
-  sudo connledger -e connect -p 1479         what process 1479 connects to
-  sudo connledger -u '!0' -6                 IPv6, by other users than root
-  sudo connledger --no-loopback --remote-port '!80,!443'
-  sudo connledger --cgroup /system.slice/nginx.service --remote-net 10.0.0.0/8
-  sudo connledger | jq 'select(.outcome == \"refused\")'
-  sudo connledger -o file:/var/log/connledger/events.ndjson,rotate=100MiB
-  sudo connledger -o stdout,format=table -o unix:/run/vector/connledger.sock
-  sudo connledger -n 100 >first-100.ndjson   the first hundred events
-  connledger verify first-100.ndjson         is it complete?";
-
-const EXIT_CODES: &str = "\
-Exit codes:
-  0    stopped by SIGINT, SIGTERM, -n or -d, or because nobody reads the output
-  1    could not trace or could not write; stderr says what is missing
-  2    bad command line or configuration file
-  130  killed by a second SIGINT (143: SIGTERM) before everything was written
-
-Records that are lost do not change the exit code: they stand in the output, as
-`loss` records, and in the figures of its last record, `stop`.";
-
 /// Every TCP connection this host makes or takes, one JSON object a line, and books that balance.
 #[derive(Debug, Parser)]
 #[command(
     name = "connledger",
     version = VERSION,
-    max_term_width = 80,
+    max_term_width = COLUMNS,
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
-    after_help = EXAMPLES,
-    after_long_help = format!("{EXAMPLES}\n\n{RULE}\n\n{EXIT_CODES}"),
+    after_help = examples(&EXAMPLES),
+    after_long_help = format!("{}\n\n{RULE}\n\n{}\n\n{LOSSES}", examples(&EXAMPLES), exit_codes(&EXIT_CODES)),
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -101,8 +87,16 @@ enum Command {
     /// Print the JSON Schema of the records
     Schema,
     /// Read logs back, and say whether anything is missing
-    #[command(after_help = AFTER_HELP)]
+    #[command(
+        after_help = format!("{}\n\n{}", examples(&VERIFY_EXAMPLES), exit_codes(&VERIFY_EXIT_CODES))
+    )]
     Verify(VerifyOptions),
+    /// Print a manual page, or completions for a shell
+    Generate {
+        /// What to print
+        #[arg(value_enum)]
+        what: Generated,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -229,6 +223,8 @@ pub enum Request {
     Schema,
     /// Verify logs.
     Verify(VerifyRequest),
+    /// Print what comes from the definition of the options.
+    Generate(Generated),
 }
 
 /// Why it asks for nothing that could be done.
@@ -267,6 +263,7 @@ impl Cli {
         match self.command {
             Some(Command::Schema) => Ok(Request::Schema),
             Some(Command::Verify(options)) => Ok(Request::Verify(options.into())),
+            Some(Command::Generate { what }) => Ok(Request::Generate(what)),
             Some(Command::Check(options)) => {
                 let file = options.config.clone();
                 let config = options.config().map_err(refuse)?;

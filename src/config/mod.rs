@@ -11,7 +11,9 @@ use std::time::Duration;
 
 pub use self::file::ConfigFile;
 pub use self::file::NOT_IN_A_FILE;
+pub use self::file::Takes;
 pub use self::file::exclude_each_other;
+pub use self::file::takes;
 pub use self::filters::Cgroup;
 pub use self::filters::CgroupList;
 pub use self::filters::Families;
