@@ -22,6 +22,9 @@ const PROGRAM: &str = "/usr/bin/connledger";
 /// The node's, in /etc/machine-id.
 pub const MACHINE_ID: &str = "0123456789abcdef0123456789abcdef";
 
+/// The name of a container that has one of its own.
+pub const POD: &str = "connledger-x7k2p";
+
 /// A bundle, and the directories of the node that it mounts.
 pub struct Bundle {
     folder: TempDir,
@@ -45,6 +48,9 @@ impl Bundle {
         let namespaces = self.config["linux"]["namespaces"].as_array_mut().unwrap();
         assert!(namespaces.iter().all(|shared| shared["type"] != namespace), "{namespace}");
         namespaces.push(json!({ "type": namespace }));
+        if namespace == "uts" {
+            self.config["hostname"] = json!(POD);
+        }
         self
     }
 

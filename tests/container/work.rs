@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::bundle::Bundle;
 use crate::bundle::MACHINE_ID;
+use crate::bundle::POD;
 use crate::manifest::Manifest;
 use crate::namespace::Namespace;
 use crate::running::Running;
@@ -102,5 +103,11 @@ fn in_namespaces_of_its_own() {
     let Some(bundle) = Bundle::of(&manifest) else { return };
     let bundle = bundle.unshare("pid").unshare("network").unshare("uts");
     let _namespace = Namespace::enter();
-    run(&bundle, None);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let _client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let records = run(&bundle, None);
+    assert_eq!(records[0]["host"], POD);
+    let is_open = |record: &Value| record["event"] == "open" && record["remote"]["port"] == port;
+    assert!(!records.iter().any(is_open), "it sees the node's processes: {records:?}");
 }
