@@ -62,6 +62,8 @@ need_test() {
 	# A Debian to install the packages into, and to boot: scripts/debian-root.sh
 	need debootstrap debootstrap program debootstrap
 	need systemd-container systemd-container program systemd-nspawn
+	# Runs the example's container as Kubernetes would: tests/container/
+	need crun crun program crun
 	need zsh zsh program zsh
 	need fish fish program fish
 	need man-db man-db program man

@@ -42,8 +42,8 @@ const MODE: u32 = 0o640;
 /// It is looked no more often than this whether the file still lies at its path.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// After so long without a record it is written down that there was none: until then nothing is missing.
-const QUIET: Duration = Duration::from_secs(30);
+/// If nothing was written for so long, and a look finds nothing, that is written down: until then nothing is missing.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// The open file.
 #[derive(Debug)]
@@ -119,6 +119,7 @@ impl State {
     }
 
     /// Writes down where the run stands, before the outputs get there. Gives what there is to say: once.
+    #[must_use]
     pub fn note(&mut self, position: &Position) -> Option<String> {
         let said = if self.looked_at.elapsed() >= LOOK { self.look() } else { None };
         self.write(position, None).or(said)
@@ -136,6 +137,7 @@ impl State {
     }
 
     /// Writes down that the run has ended, for good. Gives what there is to say.
+    #[must_use]
     pub fn end(mut self, position: &Position, reason: StopReason) -> Option<String> {
         let said = self.look();
         let said = self.write(position, Some(reason)).or(said);
@@ -191,9 +193,9 @@ type Found = Result<Option<Last>, String>;
 
 /// Opens it as it could be opened again later, without capabilities; if that does not do, with them.
 fn open(path: &Path) -> Result<(Held, Found), Refused> {
-    let hold = || Held::open(path, OFlags::RDWR, MODE);
-    let held = match privileges::without(hold).map_err(system)? {
-        Err(err) if err.is_permission_denied() => hold()?,
+    let attempt = || Held::open(path, OFlags::RDWR, MODE);
+    let held = match privileges::without(attempt).map_err(system)? {
+        Err(err) if err.is_permission_denied() => attempt()?,
         held => held?,
     };
     let found = read(&held.file).map_err(Refused::System)?;

@@ -102,7 +102,7 @@ fn only_one_has_it_and_it_is_made_again() {
     let mut state = opened(&path, false).expect("it is made").state.expect("a state");
     let said = opened(&path, false).expect_err("it is held").to_string();
     assert!(said.contains("another connledger has it; give each its own"), "{said}");
-    state.note(&position(1, 1));
+    assert_eq!(state.note(&position(1, 1)), None);
     let said = opened(&path, false).expect_err("it is held").to_string();
     let who = format!("run 00000000000000a1 (process {}), has it", std::process::id());
     assert!(said.contains(&who), "{said}");

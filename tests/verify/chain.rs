@@ -14,19 +14,19 @@ const FIRST: &str = "00000000000000c1";
 const SECOND: &str = "00000000000000c2";
 
 /// The first run, as the second one remembers it.
-fn first(seq: u64, stopped: Option<StopReason>) -> Option<Previous> {
-    Some(Previous {
+fn first(seq: u64, stopped: Option<StopReason>) -> Previous {
+    Previous {
         run: FIRST.to_owned(),
         seq,
         until: WallTime(1_795_413_600_000_000_000),
         stopped,
         boot_id: None,
         gap_us: Some(793_665),
-    })
+    }
 }
 
-fn second(previous: Option<Previous>) -> Vec<String> {
-    run_after(previous, SECOND, 90, 10)
+fn second(previous: impl Into<Option<Previous>>) -> Vec<String> {
+    run_after(previous.into(), SECOND, 90, 10)
 }
 
 #[test]
@@ -141,8 +141,8 @@ fn without_a_memory_it_is_the_one_before_in_time() {
 
 #[test]
 fn a_start_that_was_meddled_with_does_no_harm() {
-    let itself = Previous { run: SECOND.to_owned(), ..first(1 << 52, None).expect("one") };
-    let report = Logs::of(&[&second(Some(itself))]).sound();
+    let itself = Previous { run: SECOND.to_owned(), ..first(1 << 52, None) };
+    let report = Logs::of(&[&second(itself)]).sound();
     assert_eq!(report["runs"][0]["missing"], Value::Null);
     // More than the stop has: that many are missing, and no more memory is taken for it.
     let lines = run(FIRST, 0, 10);
