@@ -28,6 +28,7 @@ pub mod event;
 pub mod host;
 mod journal_stream;
 pub mod ledger;
+pub mod notify;
 pub mod outlet;
 mod poll;
 pub mod privileges;

@@ -37,6 +37,7 @@ const LOOK: Duration = Duration::from_millis(1);
 impl Collector<'_> {
     pub(super) fn end(mut self, reason: StopReason) -> anyhow::Result<()> {
         let begun = Instant::now();
+        self.tell_stopping();
         self.probe.detach();
         self.drain_rest(begun);
         self.account_skipped();
