@@ -30,8 +30,8 @@ const START_PATIENCE_USEC: u32 = 60_000_000;
 /// A manager that does not read is waited for so long. The ring holds what happens meanwhile.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// In characters, of up to four bytes. systemd drops what is longer than 4,096 bytes.
-const LONGEST_STATUS: usize = 900;
+/// systemd drops what is longer than 4,096 bytes. Eight outputs with long names that all lack something come near.
+const LONGEST_STATUS: usize = 3_500;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -141,12 +141,12 @@ impl Notifier {
 
     fn tell(&mut self, news: &[NotifyState<'_>], status: &str) -> io::Result<()> {
         self.last_beat = Instant::now();
-        let status = one_line(status);
+        let status = shortened(status);
         let mut news = news.to_vec();
         if self.watchdog.is_some() && self.is_ready() {
             news.push(NotifyState::Watchdog);
         }
-        news.push(NotifyState::Status(&status));
+        news.push(NotifyState::Status(status));
         let sent = self.send(&news);
         self.once(sent)
     }
@@ -157,8 +157,13 @@ impl Notifier {
         let lines = news.iter().map(ToString::to_string).collect::<Vec<_>>();
         let socket = UnixDatagram::unbound()?;
         socket.set_write_timeout(Some(PATIENCE))?;
-        socket.send_to_addr(lines.join("\n").as_bytes(), &address(manager)?)?;
-        Ok(())
+        match socket.send_to_addr(lines.join("\n").as_bytes(), &address(manager)?) {
+            Ok(_) => Ok(()),
+            Err(err) if err.kind() == io::ErrorKind::WouldBlock => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, "it does not read what it is told"))
+            }
+            Err(err) => Err(err),
+        }
     }
 
     fn once(&mut self, sent: io::Result<()>) -> io::Result<()> {
@@ -175,8 +180,10 @@ fn address(name: &OsStr) -> io::Result<SocketAddr> {
     }
 }
 
-/// What stands behind a newline would be another word to the manager, and the paths of outputs may have any.
-fn one_line(status: &str) -> String {
-    let sound = |c: char| if c.is_control() { '?' } else { c };
-    status.chars().take(LONGEST_STATUS).map(sound).collect()
+fn shortened(status: &str) -> &str {
+    let mut end = status.len().min(LONGEST_STATUS);
+    while !status.is_char_boundary(end) {
+        end -= 1;
+    }
+    &status[..end]
 }
