@@ -1,4 +1,4 @@
-//! Compiles the kernel side and generates its Rust skeleton; notes the commit for `--version`.
+//! Compiles the kernel side and generates its Rust skeletons; notes the commit for `--version`.
 
 use std::env;
 use std::path::Path;
@@ -7,20 +7,24 @@ use std::process::Command;
 
 use libbpf_cargo::SkeletonBuilder;
 
-const SOURCE: &str = "bpf/connledger.bpf.c";
+/// The tracer, and what finds the numbers of tracepoints for it.
+const OBJECTS: [&str; 2] = ["connledger", "tracepoints"];
 
 fn main() {
     // Cargo sets it.
     let out_dir = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-    SkeletonBuilder::new()
-        .source(SOURCE)
-        // v3: atomic compare-and-swap, which the wake-up protocol needs (Linux 5.12).
-        .clang_args(["-Wall", "-Werror", "-mcpu=v3", "-Ibpf"])
-        .build_and_generate(out_dir.join("connledger.skel.rs"))
-        .unwrap_or_else(|err| {
-            eprintln!("cannot build {SOURCE} (is clang installed?): {err:#}");
-            std::process::exit(1)
-        });
+    for object in OBJECTS {
+        let source = format!("bpf/{object}.bpf.c");
+        SkeletonBuilder::new()
+            .source(&source)
+            // v3: atomic compare-and-swap, which the wake-up protocol needs (Linux 5.12).
+            .clang_args(["-Wall", "-Werror", "-mcpu=v3", "-Ibpf"])
+            .build_and_generate(out_dir.join(format!("{object}.skel.rs")))
+            .unwrap_or_else(|err| {
+                eprintln!("cannot build {source} (is clang installed?): {err:#}");
+                std::process::exit(1)
+            });
+    }
     println!("cargo:rerun-if-changed=bpf");
     println!("cargo:rerun-if-changed=build.rs");
 

@@ -316,7 +316,7 @@ static __always_inline void accept_returned(long fd)
 
 	if (fd < 0)
 		return;
-	socket = socket_behind(task, fd);
+	socket = private_data_behind(task, fd);
 	if (!socket || !is_socket(socket)) { /* another thread closed it before the call returned */
 		if (asked_for(CL_ACCEPT)) {
 			count(observed[CL_ACCEPT]);

@@ -201,7 +201,7 @@ static __always_inline void connect_called(__u32 fd, __u64 address, __s32 addres
 	if (call->socket && call->failed && admit(CL_CONNECT, call->verdict))
 		count(nested[CL_CONNECT]);
 	call->socket = 0;
-	socket = socket_behind(task, fd);
+	socket = private_data_behind(task, fd);
 	/* otherwise it asks about an attempt that was made before, and is none */
 	if (!socket || BPF_CORE_READ(socket, state) != SS_UNCONNECTED)
 		return;

@@ -7,6 +7,7 @@
  *   emit.bpf.h         counting, the ring buffer, waking the consumer
  *   filter.bpf.h       which connections are wanted
  *   identity.bpf.h     who is calling
+ *   descriptor.bpf.h   what stands behind a descriptor
  *   socket.bpf.h       what a socket tells of its connection
  *   state.bpf.h        what is kept about a connection
  *   connect.bpf.h      connecting
@@ -27,6 +28,7 @@
 #include "emit.bpf.h"
 #include "filter.bpf.h"
 #include "identity.bpf.h"
+#include "descriptor.bpf.h"
 #include "socket.bpf.h"
 #include "state.bpf.h"
 #include "connect.bpf.h"

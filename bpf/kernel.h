@@ -103,6 +103,10 @@ typedef struct {
 	__s64 counter;
 } atomic64_t;
 
+struct list_head {
+	struct list_head *next;
+};
+
 struct in6_addr {
 	union {
 		__be32 u6_addr32[4];
@@ -314,6 +318,27 @@ struct trace_event_raw_sys_exit {
 	struct trace_entry ent;
 	long id;
 	long ret;
+};
+
+/* include/linux/trace_events.h: what can be traced by perf_event_open(2), in one ring of all */
+struct trace_event_class {
+	const char *system;
+};
+
+struct trace_event {
+	int type; /* the number that tracefs shows as id */
+};
+
+struct trace_event_call {
+	struct list_head list;
+	struct trace_event_class *class;
+	const char *name; /* of a system call's event; of others it may be something else */
+	struct trace_event event;
+};
+
+/* What stands behind a descriptor of perf_event_open(2). */
+struct perf_event {
+	struct trace_event_call *tp_event;
 };
 
 #pragma clang attribute pop

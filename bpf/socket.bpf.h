@@ -114,20 +114,6 @@ static __always_inline void read_conn(struct cl_conn *conn, const struct sock *s
 	mark_unknown(conn);
 }
 
-/*
- * What stands behind one of the task's descriptors, if it is a socket: whoever needs that must ask
- * is_socket(). No more is read than must be: each reading of what is no trusted pointer costs a call.
- */
-static __always_inline struct socket *socket_behind(struct task_struct *task, __u32 fd)
-{
-	struct fdtable *table = task->files->fdt;
-	struct file *file = NULL;
-
-	if (fd < table->max_fds)
-		bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd);
-	return file ? BPF_CORE_READ(file, private_data) : NULL;
-}
-
 /* A file's private data is a socket if that says the same of the file. */
 static __always_inline bool is_socket(const struct socket *socket)
 {

@@ -65,6 +65,7 @@ need_test() {
 	need zsh zsh program zsh
 	need fish fish program fish
 	need man-db man-db program man
+	need mandoc mandoc program mandoc
 	need_unpacked rsyslog usr/sbin/rsyslogd
 	need_unpacked syslog-ng-core usr/sbin/syslog-ng
 }

@@ -1,6 +1,7 @@
 //! What was needed to start is given up for good: everything after works without.
 
 use anyhow::Context as _;
+use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 use rustix::thread::CapabilitySets;
 
@@ -18,14 +19,15 @@ pub fn without<T>(work: impl FnOnce() -> T) -> anyhow::Result<T> {
     Ok(result)
 }
 
-/// Drops every capability of the calling thread, and the means to get one by exec.
+/// Drops every capability of the calling thread, and the means to get one by exec. What a thread holds is its own
+/// affair: each has to call this.
 ///
 /// # Errors
 /// If the kernel refuses.
 pub fn drop_all() -> anyhow::Result<()> {
     rustix::thread::set_no_new_privs(true).context("cannot set no_new_privs")?;
-    // Not allowed without CAP_SETPCAP, and without consequence then: no_new_privs stands.
-    let _ = rustix::thread::clear_ambient_capability_set();
+    empty_bounding_set().context("cannot empty the capability bounding set")?;
+    // The ambient set is never larger than these: it goes with them.
     rustix::thread::set_capabilities(
         None,
         CapabilitySets {
@@ -35,4 +37,19 @@ pub fn drop_all() -> anyhow::Result<()> {
         },
     )
     .context("cannot drop the capabilities")
+}
+
+/// Empties the set of what an exec could give, where that is allowed (`CAP_SETPCAP`). Elsewhere it stays, without
+/// consequence: `no_new_privs` stands.
+fn empty_bounding_set() -> Result<(), Errno> {
+    for number in 0..u64::BITS {
+        let capability = CapabilitySet::from_bits_retain(1 << number);
+        match rustix::thread::remove_capability_from_bounding_set(capability) {
+            Ok(()) => {}
+            // Not allowed; or there are no more capabilities.
+            Err(Errno::PERM | Errno::INVAL) => break,
+            Err(err) => return Err(err),
+        }
+    }
+    Ok(())
 }

@@ -1,5 +1,5 @@
-//! `connledger check`: what would be traced and written, and whether this host has what that needs. Nothing is opened,
-//! loaded or attached.
+//! `connledger check`: what would be traced and written, and whether this host has what that needs. No output is opened
+//! and nothing attached. Where tracefs does not tell the numbers of tracepoints, what searches for them is loaded.
 
 mod places;
 mod report;
@@ -27,6 +27,8 @@ pub fn run(config: &Config, file: Option<&Path>) -> anyhow::Result<()> {
         let doubts = privileges::without(|| places::doubts(&output.destination))?;
         report.output(index + 1, output, &doubts);
     }
+    let doubts = privileges::without(|| places::doubts_of_state(&config.remember))?;
+    report.state(&config.remember, &doubts);
     let outlook = probe::outlook(&Settings::new(config, &config.filters));
     if let Ok(Outlook { hooks, doubts }) = &outlook {
         report.kernel(*hooks, doubts);

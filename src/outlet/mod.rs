@@ -94,13 +94,14 @@ pub struct Outlet {
 }
 
 impl Outlet {
-    /// Starts the thread of an output.
+    /// Starts the thread of an output. When this returns, that holds no capability any more.
     ///
     /// # Errors
-    /// If the system has no thread left.
+    /// If the system has no thread left, or the thread cannot give up its capabilities.
     pub fn spawn(parts: Parts, notice: Arc<Notice>) -> anyhow::Result<Self> {
         let Parts { control, on_full, queue, encoder, sink } = parts;
         let (sender, items, depth) = Queue::channel(queue);
+        let (first_word, privileges_dropped) = crossbeam_channel::bounded(1);
         // The thread leaves one word at its end, and does not wait for it to be read.
         let (last_word, end) = crossbeam_channel::bounded(1);
         let bell = Arc::clone(&notice);
@@ -115,22 +116,28 @@ impl Outlet {
             control: control.clone(),
         };
         let name = control.output();
+        let work = move || {
+            let dropped = privileges::drop_all();
+            let may_write = dropped.is_ok();
+            let _ = first_word.send(dropped);
+            if !may_write {
+                return;
+            }
+            let _ = last_word.send(match writer.run() {
+                Ok(()) => End::Done,
+                Err(err) if err.kind() == io::ErrorKind::BrokenPipe => End::Closed,
+                Err(err) => End::Failed(err),
+            });
+            // After the last word: who finds the queue closed finds the reason too.
+            drop(items);
+            queued.end();
+            bell.give();
+        };
         let thread = thread::Builder::new()
             .name(format!("out-{name}"))
-            .spawn(move || {
-                let result =
-                    privileges::drop_all().map_err(io::Error::other).and_then(|()| writer.run());
-                let _ = last_word.send(match result {
-                    Ok(()) => End::Done,
-                    Err(err) if err.kind() == io::ErrorKind::BrokenPipe => End::Closed,
-                    Err(err) => End::Failed(err),
-                });
-                // After the last word: who finds the queue closed finds the reason too.
-                drop(items);
-                queued.end();
-                bell.give();
-            })
+            .spawn(work)
             .with_context(|| format!("cannot start a thread for the output {name}"))?;
+        privileges_dropped.recv().with_context(|| format!("no thread for the output {name}"))??;
         let queue = Some(Queue::to(sender, thread.thread().clone(), depth));
         let dropped = Losses::default();
         Ok(Self {

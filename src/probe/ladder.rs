@@ -9,7 +9,7 @@ use libbpf_rs::Link;
 use super::skel::ConnledgerProgs;
 use super::skel::OpenConnledgerProgs;
 use super::skel::types::cl_accept_rung;
-use super::tracepoint;
+use super::tracepoint::Tracepoints;
 
 /// How the tracer learns who accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,18 +53,22 @@ impl AcceptRung {
     }
 
     /// Looks up what it attaches to.
-    pub(super) fn look_up(self) -> anyhow::Result<()> {
+    pub(super) fn look_up(self, tracepoints: &mut Tracepoints) -> anyhow::Result<()> {
         match self {
-            Self::Syscall => look_up(["sys_exit_accept", "sys_exit_accept4"]),
+            Self::Syscall => look_up(tracepoints, ["sys_exit_accept", "sys_exit_accept4"]),
         }
     }
 
     /// Attaches its programs.
-    pub(super) fn attach(self, progs: &ConnledgerProgs<'_>) -> anyhow::Result<Vec<Link>> {
+    pub(super) fn attach(
+        self,
+        progs: &ConnledgerProgs<'_>,
+        tracepoints: &mut Tracepoints,
+    ) -> anyhow::Result<Vec<Link>> {
         match self {
             Self::Syscall => Ok(vec![
-                tracepoint::attach(&progs.sys_exit_accept, "syscalls", "sys_exit_accept")?,
-                tracepoint::attach(&progs.sys_exit_accept4, "syscalls", "sys_exit_accept4")?,
+                tracepoints.attach(&progs.sys_exit_accept, "sys_exit_accept")?,
+                tracepoints.attach(&progs.sys_exit_accept4, "sys_exit_accept4")?,
             ]),
         }
     }
@@ -94,27 +98,31 @@ impl ConnectRung {
     }
 
     /// Looks up what it attaches to.
-    pub(super) fn look_up(self) -> anyhow::Result<()> {
+    pub(super) fn look_up(self, tracepoints: &mut Tracepoints) -> anyhow::Result<()> {
         match self {
-            Self::Syscall => look_up(["sys_exit_connect", "sys_enter_connect"]),
+            Self::Syscall => look_up(tracepoints, ["sys_exit_connect", "sys_enter_connect"]),
         }
     }
 
     /// Attaches its programs.
-    pub(super) fn attach(self, progs: &ConnledgerProgs<'_>) -> anyhow::Result<Vec<Link>> {
+    pub(super) fn attach(
+        self,
+        progs: &ConnledgerProgs<'_>,
+        tracepoints: &mut Tracepoints,
+    ) -> anyhow::Result<Vec<Link>> {
         match self {
             Self::Syscall => Ok(vec![
-                tracepoint::attach(&progs.sys_exit_connect, "syscalls", "sys_exit_connect")?,
-                tracepoint::attach(&progs.sys_enter_connect, "syscalls", "sys_enter_connect")?,
+                tracepoints.attach(&progs.sys_exit_connect, "sys_exit_connect")?,
+                tracepoints.attach(&progs.sys_enter_connect, "sys_enter_connect")?,
             ]),
         }
     }
 }
 
 /// Looks up tracepoints of system calls.
-fn look_up(names: [&str; 2]) -> anyhow::Result<()> {
+fn look_up(tracepoints: &mut Tracepoints, names: [&str; 2]) -> anyhow::Result<()> {
     for name in names {
-        tracepoint::look_up("syscalls", name)?;
+        tracepoints.look_up(name)?;
     }
     Ok(())
 }

@@ -27,6 +27,7 @@ use super::skel::ConnledgerSkelBuilder;
 use super::skel::OpenConnledgerSkel;
 use super::skel::types::cl_accept_rung;
 use super::skel::types::cl_config;
+use super::tracepoint::Tracepoints;
 use crate::event::Kind;
 use crate::host;
 use crate::privileges;
@@ -92,6 +93,7 @@ pub(super) fn climb(
     settings: &Settings<'_>,
 ) -> anyhow::Result<(ConnledgerSkel<'static>, Links, Hooks)> {
     let kernel = KernelTypes::read();
+    let mut tracepoints = Tracepoints::default();
     let mut reasons = Vec::new();
     for rung in AcceptRung::LADDER {
         let mut plan = Plan::new(settings, &kernel, rung);
@@ -100,14 +102,14 @@ pub(super) fn climb(
         let (destroy, attaches_later) = try_without_capabilities(&skel)?;
         // What sees a connection begin, ahead of what tells of calls that were not seen to begin one.
         let mut links = attach_traces(&skel, plan)?;
-        match plan.accept.map(|rung| rung.attach(&skel.progs)).transpose() {
+        match plan.accept.map(|rung| rung.attach(&skel.progs, &mut tracepoints)).transpose() {
             Ok(more) => links.extend(more.unwrap_or_default()),
             Err(err) => {
                 reasons.push(format!("{}: {err:#}", rung.name()));
                 continue;
             }
         }
-        match plan.connect.map(|rung| rung.attach(&skel.progs)).transpose() {
+        match plan.connect.map(|rung| rung.attach(&skel.progs, &mut tracepoints)).transpose() {
             Ok(more) => links.extend(more.unwrap_or_default()),
             Err(err) => {
                 // No reason to see nothing at all, but it must not go unsaid; `start` says it, too.
@@ -225,14 +227,8 @@ fn load(settings: &Settings<'_>, plan: Plan) -> anyhow::Result<ConnledgerSkel<'s
         .context("cannot open the kernel side's object")?;
     select(&mut open, plan);
     configure(&mut open, settings, plan)?;
-    let skel = open.load().map_err(|err| {
-        let said = messages::kept();
-        anyhow!(err).context(if said.is_empty() {
-            "the kernel does not load the programs".to_owned()
-        } else {
-            format!("the kernel does not load the programs:\n  {said}\n")
-        })
-    })?;
+    let skel =
+        open.load().map_err(messages::explain).context("the kernel does not load the programs")?;
     filters::fill(settings.filters, &skel.maps)?;
     Ok(skel)
 }

@@ -12,7 +12,7 @@ const KEPT_LINES: usize = 12;
 
 static KEPT: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Directs libbpf's messages: all to stderr if `verbose`, else the last warnings to where [`kept`] finds
+/// Directs libbpf's messages: all to stderr if `verbose`, else the last warnings to where [`explain`] finds
 /// them.
 pub fn capture(verbose: bool) {
     if verbose {
@@ -29,8 +29,9 @@ pub fn capture(verbose: bool) {
     }
 }
 
-/// The last warnings, one a line; empty if there were none.
-#[must_use]
-pub fn kept() -> String {
-    KEPT.lock().unwrap_or_else(PoisonError::into_inner).join("\n  ")
+/// An error of libbpf's, with the last warnings: they say why.
+pub fn explain(err: libbpf_rs::Error) -> anyhow::Error {
+    let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner).join("\n  ");
+    let err = anyhow::Error::new(err);
+    if kept.is_empty() { err } else { err.context(format!("\n  {kept}\n")) }
 }

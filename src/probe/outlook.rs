@@ -1,15 +1,15 @@
-//! What a run would use on this kernel, as far as that can be known without loading anything.
+//! What a run would use on this kernel, as far as that can be known without loading what traces.
 
 use anyhow::bail;
 
 use super::Hooks;
 use super::Settings;
 use super::ladder::AcceptRung;
-use super::ladder::ConnectRung;
 use super::load::CONNECTS_NOT_TOLD;
 use super::load::KernelTypes;
 use super::load::Plan;
 use super::preflight;
+use super::tracepoint::Tracepoints;
 
 /// What a run would use.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct Outlook {
     pub doubts: Vec<String>,
 }
 
-/// Looks up everything that `settings` need, and loads and attaches nothing. Whether the kernel takes the programs
+/// Looks up everything that `settings` need, and attaches nothing. Whether the kernel takes the programs
 /// shows only when they are loaded.
 ///
 /// # Errors
@@ -28,15 +28,16 @@ pub struct Outlook {
 pub fn outlook(settings: &Settings<'_>) -> anyhow::Result<Outlook> {
     preflight::check()?;
     let kernel = KernelTypes::read();
+    let mut tracepoints = Tracepoints::default();
     let mut reasons = Vec::new();
     for rung in AcceptRung::LADDER {
         let mut plan = Plan::new(settings, &kernel, rung);
-        if let Err(err) = plan.accept.map_or(Ok(()), AcceptRung::look_up) {
+        if let Err(err) = plan.accept.map_or(Ok(()), |rung| rung.look_up(&mut tracepoints)) {
             reasons.push(format!("{}: {err:#}", rung.name()));
             continue;
         }
         let mut doubts = Vec::new();
-        if let Some(Err(err)) = plan.connect.map(ConnectRung::look_up) {
+        if let Some(Err(err)) = plan.connect.map(|rung| rung.look_up(&mut tracepoints)) {
             doubts.push(format!("{CONNECTS_NOT_TOLD}: {err:#}"));
             plan.connect = None;
         }

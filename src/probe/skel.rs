@@ -1,4 +1,4 @@
-//! The generated skeleton of bpf/connledger.bpf.c: its maps, programs and types.
+//! The generated skeletons of bpf/: maps, programs and types.
 
 #![allow(
     unsafe_code,
@@ -12,4 +12,14 @@
     clippy::panic
 )]
 
-include!(concat!(env!("OUT_DIR"), "/connledger.skel.rs"));
+/// Of bpf/connledger.bpf.c, what traces.
+mod connledger {
+    include!(concat!(env!("OUT_DIR"), "/connledger.skel.rs"));
+}
+
+/// Of bpf/tracepoints.bpf.c, what finds the numbers of tracepoints.
+pub mod tracepoints {
+    include!(concat!(env!("OUT_DIR"), "/tracepoints.skel.rs"));
+}
+
+pub use self::connledger::*;

@@ -44,6 +44,8 @@ mod starting;
 mod stateless;
 mod timeouts;
 mod together;
+#[path = "../support/tracefs.rs"]
+mod tracefs;
 mod tracer;
 mod turn;
 mod unanswered;

@@ -12,11 +12,12 @@ use std::os::fd::RawFd;
 use std::thread;
 use std::time::Duration;
 
-use connledger::probe::tracepoint;
 use libbpf_rs::libbpf_sys;
 use perf_event::Builder;
 use perf_event::Counter;
 use perf_event::events::Tracepoint;
+
+use crate::tracefs::Tracefs;
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -42,7 +43,7 @@ impl Witness {
                 program.as_raw_fd(),
             )
         });
-        let id = tracepoint::id("sock", "inet_sock_set_state").unwrap();
+        let id = Tracefs::open().id("sock/inet_sock_set_state");
         let counters = (0..libbpf_rs::num_possible_cpus().unwrap())
             .filter_map(|cpu| {
                 let mut builder = Builder::new(Tracepoint::with_id(id));

@@ -83,7 +83,8 @@ fn rotation_loses_nothing() {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640, "{name}");
         text.push_str(&fs::read_to_string(&path).unwrap());
     }
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), ROTATIONS + 3, "no other file");
+    // The log and its old ones, connledger's state, and logrotate's configuration and state.
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), ROTATIONS + 4, "no other file");
 
     let records: Vec<Value> =
         text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();

@@ -16,17 +16,14 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::time::Duration;
 use std::time::Instant;
 
-use rustix::fs::Access;
-use rustix::fs::AtFlags;
-use rustix::fs::CWD;
-
 use self::opening::Log;
-use self::opening::Place;
-use self::opening::directory;
 use self::rotation::Schedule;
 use super::Sink;
 use super::Written;
 use crate::config::FileOutput;
+use crate::held::Place;
+use crate::held::directory;
+use crate::held::may_replace;
 use crate::outlet::Control;
 use crate::outlet::Frames;
 use crate::privileges;
@@ -102,7 +99,7 @@ impl LogFile {
     /// Opens it as it could be opened again later, without capabilities; if that does not do, with them.
     ///
     /// # Errors
-    /// If it cannot be written to, or another process writes it.
+    /// If it cannot be written to, another process writes it, or it is to be rotated and cannot be.
     pub fn open(options: &FileOutput, control: &Control) -> io::Result<Self> {
         let FileOutput { path, mode, .. } = options;
         let open = || Log::open(path, *mode);
@@ -110,15 +107,12 @@ impl LogFile {
             Err(err) if err.kind() == io::ErrorKind::PermissionDenied => open()?,
             result => result?,
         };
-        let may_write = || {
-            let wanted = Access::WRITE_OK | Access::EXEC_OK;
-            rustix::fs::accessat(CWD, directory(path), wanted, AtFlags::EACCESS).is_ok()
-        };
-        if !privileges::without(may_write).map_err(io::Error::other)? {
-            control.warn(&format!(
-                "warning: without capabilities {} cannot be written to: once renamed or removed, the file cannot be made again",
-                directory(path).display()
-            ));
+        if let Err(err) = privileges::without(|| may_replace(path)).map_err(io::Error::other)? {
+            if options.rotate.is_some() || options.rotate_every.is_some() {
+                return Err(io::Error::new(err.kind(), format!("it cannot be rotated: {err}")));
+            }
+            let warning = "warning: once renamed or removed, the file cannot be made again";
+            control.warn(&format!("{warning}: {err}"));
         }
         let mut sink = Self {
             schedule: Schedule::new(options),
@@ -173,10 +167,10 @@ impl LogFile {
     /// has changed.
     fn take_back_part(&self, progress: &Progress<'_>) {
         let Some(log) = &self.log else { return };
-        let is_ours = log.file.metadata().is_ok_and(|metadata| metadata.len() == log.size);
+        let is_ours = log.file().metadata().is_ok_and(|metadata| metadata.len() == log.size);
         if is_ours && progress.part() != 0 {
             // If that fails, too, the next run begins on a fresh line.
-            let _ = log.file.set_len(log.size - progress.part());
+            let _ = log.file().set_len(log.size - progress.part());
         }
     }
 
@@ -184,12 +178,12 @@ impl LogFile {
         self.look(progress)?;
         let Some(log) = &mut self.log else { return Err(io::ErrorKind::NotFound.into()) };
         if log.is_torn {
-            log.file.write_all(b"\n")?;
+            log.file().write_all(b"\n")?;
             log.size += 1;
             log.is_torn = false;
         }
         while !progress.rest().is_empty() {
-            let written = log.file.write(progress.rest())?;
+            let written = log.file().write(progress.rest())?;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }

@@ -153,7 +153,7 @@ fn renamed_where_no_new_one_can_be_made() {
     owner(65534);
     let target = Target::at(directory.join("log"));
     let mut running = scene.start(&["-o", &target.name]);
-    running.wait_until_said("warning: without capabilities");
+    running.wait_until_said("warning: once renamed or removed, the file cannot be made again: ");
     let load = scene.load(PAUSE);
     wait_until("it grows", || size(&target.path) > 0);
     let renamed = rename(&scene, &target, 0);

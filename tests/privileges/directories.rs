@@ -1,0 +1,81 @@
+//! A directory that cannot be written to without capabilities is said at start, with what to do about it.
+
+use std::fs;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::scene::Running;
+use crate::scene::Scene;
+use crate::who::Who;
+use crate::who::own;
+
+/// A directory of somebody's.
+fn directory(scene: &Scene, owner: u32, mode: u32) -> PathBuf {
+    let directory = scene.path("theirs");
+    fs::create_dir(&directory).unwrap();
+    own(&directory, owner);
+    fs::set_permissions(&directory, Permissions::from_mode(mode)).unwrap();
+    directory
+}
+
+/// What it says at once, and ends.
+fn refused(mut running: Running) -> String {
+    let status = running.wait();
+    assert_eq!(status.code(), Some(1), "{}", running.said());
+    running.said()
+}
+
+/// Does as it was told.
+fn obey(said: &str) {
+    let (_, commands) = said.trim_end().rsplit_once("let it: ").expect("what to do");
+    let status = Command::new("sh").args(["-ec", commands]).status().expect("sh");
+    assert!(status.success(), "{commands}");
+}
+
+fn refused_until_obeyed(who: Who, owner: u32, mode: u32) {
+    let Some(scene) = Scene::set() else { return };
+    let directory = directory(&scene, owner, mode);
+    let log = directory.join("log");
+    let output = format!("file:{},rotate=1MiB", log.display());
+    let said = refused(Running::spawn(&mut who.command(&scene, &["-o", &output])));
+    assert!(said.contains(&format!("cannot open the output file:{}", log.display())), "{said}");
+    assert!(said.contains("Permission denied"), "{said}");
+    assert!(said.contains(&format!("cannot write to {}", directory.display())), "{said}");
+    obey(&said);
+    let running = who.start(&scene, &["-o", &output]);
+    let said = running.stop();
+    assert!(!said.contains("warning"), "{said}");
+    assert!(log.exists());
+}
+
+#[test]
+fn root_that_is_to_rotate_where_only_its_capabilities_let_it() {
+    refused_until_obeyed(Who::Root, Who::USER, 0o750);
+}
+
+#[test]
+fn root_that_has_closed_its_own_directory() {
+    refused_until_obeyed(Who::Root, 0, 0o555);
+}
+
+#[test]
+fn a_user_in_roots_directory() {
+    refused_until_obeyed(Who::User, 0, 0o755);
+}
+
+/// It may never be renamed, so this is no error.
+#[test]
+fn root_that_is_not_to_rotate_is_warned() {
+    let Some(scene) = Scene::set() else { return };
+    let log = directory(&scene, Who::USER, 0o750).join("log");
+    let said = Who::Root.start(&scene, &["-o", &format!("file:{}", log.display())]).stop();
+    assert!(
+        said.contains("warning: once renamed or removed, the file cannot be made again"),
+        "{said}"
+    );
+    obey(said.lines().find(|line| line.contains("warning")).unwrap());
+    let said = Who::Root.start(&scene, &["-o", &format!("file:{}", log.display())]).stop();
+    assert!(!said.contains("warning"), "{said}");
+}
