@@ -7,8 +7,8 @@ use std::process::Command;
 
 use libbpf_cargo::SkeletonBuilder;
 
-/// The tracer, and what finds the numbers of tracepoints for it.
-const OBJECTS: [&str; 2] = ["connledger", "tracepoints"];
+/// What traces, and what looks up ahead of it what that attaches to.
+const OBJECTS: [&str; 2] = ["connledger", "lookup"];
 
 fn main() {
     // Cargo sets it.
