@@ -14,11 +14,13 @@ use std::time::Duration;
 use std::time::Instant;
 
 use connledger::config::OnFull;
+use connledger::config::Remember;
 use connledger::encode::Encoder;
 use connledger::encode::Format;
 use connledger::encode::MAX_LINE;
 use connledger::ledger::Entry;
 use connledger::ledger::Ledger;
+use connledger::ledger::Position;
 use connledger::outlet::BATCH;
 use connledger::outlet::BatchPool;
 use connledger::outlet::Control;
@@ -29,6 +31,7 @@ use connledger::outlet::Outlet;
 use connledger::outlet::Parts;
 use connledger::sink::Sink;
 use connledger::sink::Written;
+use connledger::state::State;
 use connledger::wire;
 use divan::Bencher;
 use divan::black_box;
@@ -181,6 +184,23 @@ fn whole_with_an_outlet(bencher: Bencher<'_, '_>, processes: u32) {
     });
     outlet.hang_up();
     assert!(outlet.last_word(Instant::now() + Duration::from_secs(10)).is_some());
+}
+
+/// Where the run stands is written down before each batch: what that costs, to be held against what a batch of so
+/// many events costs as a whole.
+#[divan::bench]
+fn note_where_it_stands(bencher: Bencher<'_, '_>) {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let place = Remember::At { path: folder.path().join("state"), asked: true };
+    let mut state = State::open(&place, &identity()).unwrap().state.unwrap();
+    let ledger = ledger(&host(8));
+    let position = ledger.position();
+    let mut seq = position.seq;
+    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
+        seq += BATCH as u64;
+        let until = ledger.position().until;
+        assert_eq!(state.note(&Position { seq, until }), None);
+    });
 }
 
 /// /dev/null: as cheap as a write can be.

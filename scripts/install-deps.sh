@@ -62,9 +62,12 @@ need_test() {
 	# A Debian to install the packages into, and to boot: scripts/debian-root.sh
 	need debootstrap debootstrap program debootstrap
 	need systemd-container systemd-container program systemd-nspawn
+	# Runs the example's container as Kubernetes would: tests/container/
+	need crun crun program crun
 	need zsh zsh program zsh
 	need fish fish program fish
 	need man-db man-db program man
+	need mandoc mandoc program mandoc
 	need_unpacked rsyslog usr/sbin/rsyslogd
 	need_unpacked syslog-ng-core usr/sbin/syslog-ng
 }
@@ -97,6 +100,8 @@ need_package() {
 	need lintian lintian program lintian
 	need rpm rpm-build program rpmbuild
 	need rpmlint rpmlint program rpmlint
+	# scripts/third-party.sh
+	need jq jq program jq
 }
 
 as_root() {

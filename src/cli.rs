@@ -1,11 +1,15 @@
 //! The command line, and the configuration file that it names. They become a [`Config`] in one step; what is wrong is
 //! said with the option's name and the value.
 
+mod epilogue;
 mod filters;
+mod generate;
 mod layers;
 mod verify;
 
+use std::env;
 use std::ffi::OsString;
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,9 +19,17 @@ use clap::Parser;
 use clap::Subcommand;
 use clap::error::ErrorKind;
 
+use self::epilogue::COLUMNS;
+use self::epilogue::EXAMPLES;
+use self::epilogue::EXIT_CODES;
+use self::epilogue::LOSSES;
+use self::epilogue::VERIFY_EXAMPLES;
+use self::epilogue::VERIFY_EXIT_CODES;
+use self::epilogue::examples;
+use self::epilogue::exit_codes;
 use self::filters::FilterOptions;
 use self::filters::RULE;
-use self::verify::AFTER_HELP;
+pub use self::generate::Generated;
 use self::verify::VerifyOptions;
 use crate::config::Config;
 use crate::config::ConfigFile;
@@ -25,6 +37,7 @@ use crate::config::KindList;
 use crate::config::MAX_OUTPUTS;
 use crate::config::Output;
 use crate::config::OutputSpec;
+use crate::config::Remember;
 use crate::config::default_ring_size;
 use crate::config::parse_duration;
 use crate::config::parse_ring_size;
@@ -46,40 +59,16 @@ const VERSION: &str = concat!(
 // concat! takes no constants.
 const _: () = assert!(matches!(SCHEMA_VERSION.as_bytes(), b"connledger/1.0"));
 
-const EXAMPLES: &str = "\
-Examples:
-  sudo connledger                            every connection, as NDJSON
-  sudo connledger -f table -t                in columns, with the time
-  sudo connledger -e connect -p 1479         what process 1479 connects to
-  sudo connledger -u '!0' -6                 IPv6, by other users than root
-  sudo connledger --no-loopback --remote-port '!80,!443'
-  sudo connledger --cgroup /system.slice/nginx.service --remote-net 10.0.0.0/8
-  sudo connledger | jq 'select(.outcome == \"refused\")'
-  sudo connledger -o file:/var/log/connledger/events.ndjson,rotate=100MiB
-  sudo connledger -o stdout,format=table -o unix:/run/vector/connledger.sock
-  sudo connledger -n 100 >first-100.ndjson   the first hundred events
-  connledger verify first-100.ndjson         is it complete?";
-
-const EXIT_CODES: &str = "\
-Exit codes:
-  0    stopped by SIGINT, SIGTERM, -n or -d, or because nobody reads the output
-  1    could not trace or could not write; stderr says what is missing
-  2    bad command line or configuration file
-  130  killed by a second SIGINT (143: SIGTERM) before everything was written
-
-Records that are lost do not change the exit code: they stand in the output, as
-`loss` records, and in the figures of its last record, `stop`.";
-
 /// Every TCP connection this host makes or takes, one JSON object a line, and books that balance.
 #[derive(Debug, Parser)]
 #[command(
     name = "connledger",
     version = VERSION,
-    max_term_width = 80,
+    max_term_width = COLUMNS,
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
-    after_help = EXAMPLES,
-    after_long_help = format!("{EXAMPLES}\n\n{RULE}\n\n{EXIT_CODES}"),
+    after_help = examples(&EXAMPLES),
+    after_long_help = format!("{}\n\n{RULE}\n\n{}\n\n{LOSSES}", examples(&EXAMPLES), exit_codes(&EXIT_CODES)),
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -98,8 +87,16 @@ enum Command {
     /// Print the JSON Schema of the records
     Schema,
     /// Read logs back, and say whether anything is missing
-    #[command(after_help = AFTER_HELP)]
+    #[command(
+        after_help = format!("{}\n\n{}", examples(&VERIFY_EXAMPLES), exit_codes(&VERIFY_EXIT_CODES))
+    )]
     Verify(VerifyOptions),
+    /// Print a manual page, or completions for a shell
+    Generate {
+        /// What to print
+        #[arg(value_enum)]
+        what: Generated,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -165,6 +162,14 @@ struct Options {
     #[arg(long, value_name = "SECONDS", default_value = "0", help_heading = "Output")]
     heartbeat: u32,
 
+    /// Remember there where this run ends, for the next one's `start`; `none`: nowhere
+    ///
+    /// So a restart, a crash or a reboot shows as a gap of known length. Each run needs a file of its own, and holds its
+    /// lock. Without the option it is run.json in $STATE_DIRECTORY, as systemd sets it for a service; else .NAME.state
+    /// beside the first file output; else there is none.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    state: Option<PathBuf>,
+
     /// Size of the ring buffer, in bytes, KiB or MiB [default: 1MiB a CPU, 8MiB to 128MiB]
     ///
     /// Rounded up to a power of two, and to 512 bytes a CPU. Events wait here for connledger to come round: at the highest rate that
@@ -218,6 +223,8 @@ pub enum Request {
     Schema,
     /// Verify logs.
     Verify(VerifyRequest),
+    /// Print what comes from the definition of the options.
+    Generate(Generated),
 }
 
 /// Why it asks for nothing that could be done.
@@ -256,6 +263,7 @@ impl Cli {
         match self.command {
             Some(Command::Schema) => Ok(Request::Schema),
             Some(Command::Verify(options)) => Ok(Request::Verify(options.into())),
+            Some(Command::Generate { what }) => Ok(Request::Generate(what)),
             Some(Command::Check(options)) => {
                 let file = options.config.clone();
                 let config = options.config().map_err(refuse)?;
@@ -277,11 +285,13 @@ impl Options {
             self.output.push(OutputSpec::default_of(stdout_is_journal));
         }
         let format = self.format.unwrap_or(Format::Ndjson);
+        let outputs = outputs(&self.output, format, self.timestamp)?;
         Ok(Config {
             events: KindList::merged(&self.events),
             filters: self.filters.filters(),
             mptcp_subflows: self.mptcp_subflows,
-            outputs: outputs(&self.output, format, self.timestamp)?,
+            remember: remember(self.state.as_deref(), &outputs),
+            outputs,
             stdout_is_journal,
             max_events: self.max_events,
             duration: self.duration,
@@ -292,6 +302,11 @@ impl Options {
             verbose: self.verbose,
         })
     }
+}
+
+fn remember(asked: Option<&Path>, outputs: &[Output]) -> Remember {
+    let given = || env::var_os("STATE_DIRECTORY").map(PathBuf::from);
+    asked.map_or_else(|| Remember::default_of(given().as_deref(), outputs), Remember::asked)
 }
 
 fn ring_size(asked: Option<u32>, cpus: u32) -> u32 {

@@ -3,14 +3,46 @@
 //! Events carry CLOCK_BOOTTIME, which never jumps. The offset to the wall clock is measured again and
 //! again: slow drift is followed in silence, a step is kept for the ledger to tell.
 
+use std::fmt;
+
+use jiff::Timestamp;
 use rustix::time::ClockId;
 use rustix::time::clock_gettime;
+use serde::Serialize;
+use serde::Serializer;
 
 /// Reading two clocks one after the other is uncertain by about this; smaller changes are noise.
 const NOISE_NS: u64 = 50_000;
 
 /// A larger change than this between two looks is somebody setting the clock.
 const STEP_NS: u64 = 100_000_000;
+
+/// A time of the wall clock, nanoseconds since 1970; as text it is RFC 3339, in UTC, with nine digits of a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WallTime(pub u64);
+
+impl fmt::Display for WallTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // u64 nanoseconds end in the year 2554, well within jiff's range.
+        let timestamp = Timestamp::from_nanosecond(self.0.into()).unwrap_or_default();
+        write!(f, "{timestamp:.9}")
+    }
+}
+
+impl Serialize for WallTime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A moment by both clocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// Nanoseconds of CLOCK_BOOTTIME: good for spans within one boot.
+    pub boot_ns: u64,
+    /// By the wall clock.
+    pub wall: WallTime,
+}
 
 /// The offset from CLOCK_BOOTTIME to the wall clock, followed.
 #[derive(Debug)]
@@ -46,6 +78,12 @@ impl WallClock {
     #[must_use]
     pub fn unix_ns(&self, boot_ns: u64) -> u64 {
         boot_ns.saturating_add_signed(self.offset_ns)
+    }
+
+    /// A moment of CLOCK_BOOTTIME by both clocks.
+    #[must_use]
+    pub fn moment(&self, boot_ns: u64) -> Moment {
+        Moment { boot_ns, wall: WallTime(self.unix_ns(boot_ns)) }
     }
 
     /// How far the wall clock was set since the last call, if it was.
@@ -111,10 +149,16 @@ mod tests {
     }
 
     #[test]
+    fn times_are_text_with_nine_digits() {
+        assert_eq!(WallTime(0).to_string(), "1970-01-01T00:00:00.000000000Z");
+        assert_eq!(WallTime(u64::MAX).to_string(), "2554-07-21T23:34:33.709551615Z");
+    }
+
+    #[test]
     fn agrees_with_the_system_clock() {
         let clock = WallClock::default();
         let ours = clock.unix_ns(boottime_ns());
-        let theirs = jiff::Timestamp::now().as_nanosecond();
+        let theirs = Timestamp::now().as_nanosecond();
         assert!((theirs - i128::from(ours)).abs() < 50_000_000);
     }
 }

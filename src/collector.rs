@@ -6,6 +6,7 @@
 
 mod begin;
 mod end;
+mod status;
 
 use std::cell::RefCell;
 use std::io;
@@ -18,12 +19,14 @@ use std::time::Instant;
 use anyhow::Context as _;
 
 pub use self::begin::run;
+use crate::clock::boottime_ns;
 use crate::config::Config;
 use crate::config::Filters;
 use crate::ledger::Body;
 use crate::ledger::Ledger;
 use crate::ledger::Losses;
 use crate::ledger::StopReason;
+use crate::notify::Notifier;
 use crate::outlet::BATCH;
 use crate::outlet::Batch;
 use crate::outlet::BatchPool;
@@ -34,6 +37,7 @@ use crate::poll::Poller;
 use crate::poll::Wakeup;
 use crate::probe::Probe;
 use crate::signals::Signals;
+use crate::state::State;
 use crate::wire::shared::Wake;
 
 /// What the smallest record of the ring takes, with the kernel's header: struct cl_process.
@@ -96,8 +100,10 @@ struct Collector<'a> {
     outlets: Vec<Outlet>,
     pool: BatchPool,
     notice: Arc<Notice>,
+    notifier: Notifier,
     poller: Poller,
     signals: Signals,
+    state: Option<State>,
     stop_at: Option<Instant>,
     heartbeat_at: Option<Instant>,
     failures: Vec<Failure>,
@@ -151,7 +157,7 @@ impl Collector<'_> {
             }
         }
         if self.signals.take_reopen() {
-            self.outlets.iter().for_each(Outlet::reopen);
+            self.reopen();
         }
         let known = self.failures.len();
         self.bury_ended_outlets();
@@ -159,6 +165,7 @@ impl Collector<'_> {
         for outlet in &mut self.outlets {
             outlet.retry();
         }
+        self.tell_alive();
         Ok(())
     }
 
@@ -179,7 +186,7 @@ impl Collector<'_> {
         let now = Instant::now();
         // No heartbeat is written while an output has no room.
         let heartbeat_at = self.heartbeat_at.filter(|_| drained != Drained::Blocked);
-        [self.stop_at, heartbeat_at]
+        [self.stop_at, heartbeat_at, self.notifier.next_beat()]
             .into_iter()
             .flatten()
             .map(|at| at.saturating_duration_since(now))
@@ -215,6 +222,7 @@ impl Collector<'_> {
     /// hold: whoever fills it as fast as it is drained must not keep us from everything else.
     fn drain(&mut self) -> Drained {
         let most = self.config.ring_size as usize / SMALLEST_RECORD;
+        let quiet_until = self.state.as_ref().is_some_and(State::is_old).then(boottime_ns);
         let mut total = 0;
         self.intake.borrow_mut().ledger.follow_clock();
         loop {
@@ -231,6 +239,9 @@ impl Collector<'_> {
         }
         self.account();
         self.hand_over();
+        if let Some(until) = quiet_until.filter(|_| total == 0) {
+            self.note_quiet(until);
+        }
         match total {
             0 => Drained::Nothing,
             _ if total >= most => Drained::Enough,
@@ -264,18 +275,33 @@ impl Collector<'_> {
 
     /// Hands the entries so far to every outlet that is not full.
     fn share_out(&mut self) {
-        let batch = {
-            let mut intake = self.intake.borrow_mut();
-            if intake.batch.is_empty() {
-                return;
-            }
-            self.pool.share(&mut intake.batch)
-        };
+        if self.intake.borrow().batch.is_empty() {
+            return;
+        }
+        self.note();
+        let batch = self.pool.share(&mut self.intake.borrow_mut().batch);
         // Only at the end is one of them full here: it has let its time pass, which is told when it is
         // closed.
         let takers = self.outlets.iter_mut().filter(|outlet| outlet.is_open() && !outlet.is_full());
         for outlet in takers {
             outlet.offer(Arc::clone(&batch));
+        }
+    }
+
+    /// Writes down where the run stands: all that has a number is about to be handed over.
+    fn note(&mut self) {
+        let Some(state) = &mut self.state else { return };
+        if let Some(said) = state.note(&self.intake.borrow().ledger.position()) {
+            complain(&said);
+        }
+    }
+
+    /// Writes down that nothing has happened for a while, if that is so: should the run be killed, the gap is not counted
+    /// from its last record.
+    fn note_quiet(&mut self, until_ns: u64) {
+        if self.probe.is_ring_empty() && self.intake.borrow().batch.is_empty() {
+            self.intake.borrow_mut().ledger.saw_until(until_ns);
+            self.note();
         }
     }
 

@@ -74,6 +74,6 @@ fn random_id() -> anyhow::Result<String> {
 }
 
 /// As machine-id(5) has it: 32 lower-case hexadecimal digits.
-fn is_id(id: &str) -> bool {
+pub(crate) fn is_id(id: &str) -> bool {
     id.len() == 32 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }

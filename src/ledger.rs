@@ -22,9 +22,11 @@ pub use self::records::FiltersGiven;
 pub use self::records::Incomplete;
 pub use self::records::Loss;
 pub use self::records::OutputFigures;
+pub use self::records::Previous;
 pub use self::records::Start;
 pub use self::records::Stop;
 pub use self::records::StopReason;
+use crate::clock::Moment;
 use crate::clock::WallClock;
 use crate::clock::boottime_ns;
 use crate::event::Event;
@@ -35,10 +37,21 @@ use crate::wire;
 use crate::wire::WireError;
 use crate::wire::shared::Counters;
 
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The last number that was given.
+    pub seq: u64,
+    /// What happened until then has a number.
+    pub until: Moment,
+}
+
 /// The ledger of one run.
 #[derive(Debug)]
 pub struct Ledger {
     next_seq: u64,
+    /// What happened until then has a number; CLOCK_BOOTTIME.
+    seen_ns: u64,
     clock: WallClock,
     processes: ProcessTable,
     /// How many events are wanted.
@@ -61,6 +74,7 @@ impl Ledger {
     pub fn new(limit: Option<u64>) -> Self {
         Self {
             next_seq: 1,
+            seen_ns: 0,
             clock: WallClock::default(),
             processes: ProcessTable::default(),
             limit,
@@ -123,14 +137,35 @@ impl Ledger {
             self.process_unknown += u64::from(owner.details.is_none());
         }
         self.written += 1;
+        self.saw_until(event.time_ns);
         let time_unix_ns = self.clock.unix_ns(event.time_ns);
         Some(self.number(time_unix_ns, Body::Event(event)))
     }
 
     /// An entry of the ledger's own, with the next number and the present time.
     pub fn own(&mut self, body: Body) -> Entry {
-        let now = self.clock.unix_ns(boottime_ns());
-        self.number(now, body)
+        let now = self.now();
+        self.number(now.wall.0, body)
+    }
+
+    /// Now, as the records have it.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        self.clock.moment(boottime_ns())
+    }
+
+    /// What happened until then, CLOCK_BOOTTIME, has come out of the ring. (Records may cross, by less than anybody
+    /// could tell from outside.)
+    pub fn saw_until(&mut self, boot_ns: u64) {
+        self.seen_ns = self.seen_ns.max(boot_ns);
+    }
+
+    /// Where the run stands.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        // Whatever a record of the kernel's said: not in the future.
+        let seen_ns = self.seen_ns.min(boottime_ns());
+        Position { seq: self.next_seq - 1, until: self.clock.moment(seen_ns) }
     }
 
     fn number(&mut self, time_unix_ns: u64, body: Body) -> Entry {
@@ -183,7 +218,9 @@ impl Ledger {
         })
     }
 
-    fn observed(&self) -> u64 {
+    /// Events that the kernel side had seen when its counters were last read.
+    #[must_use]
+    pub fn observed(&self) -> u64 {
         self.counters.observed.iter().sum::<u64>() + self.skipped_accepts
     }
 

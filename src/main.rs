@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Request::Trace(config) => collector::run(&config).map(done),
         Request::Check { config, file } => check::run(&config, file.as_deref()).map(done),
         Request::Schema => print(JSON_SCHEMA).map(done).map_err(Into::into),
+        Request::Generate(what) => print(&what.text()).map(done).map_err(Into::into),
         Request::Verify(request) => verify::run(&request).map_err(Into::into),
     };
     match result {

@@ -19,10 +19,12 @@ use std::time::Duration;
 use std::time::Instant;
 
 use connledger::config::OnFull;
+use connledger::config::Remember;
 use connledger::encode::Encoder;
 use connledger::encode::Format;
 use connledger::encode::Ndjson;
 use connledger::ledger::Ledger;
+use connledger::ledger::Position;
 use connledger::outlet::BATCH;
 use connledger::outlet::Batch;
 use connledger::outlet::BatchPool;
@@ -33,6 +35,7 @@ use connledger::outlet::Outlet;
 use connledger::outlet::Parts;
 use connledger::sink::Sink;
 use connledger::sink::Written;
+use connledger::state::State;
 use connledger::wire::cl_owner;
 use connledger::wire::to_bytes;
 
@@ -187,6 +190,21 @@ fn nor_does_its_way_through_an_outlet() {
     assert!(allocating < 10, "every time");
     outlet.hang_up();
     assert!(outlet.last_word(soon()).is_some(), "it ends");
+}
+
+#[test]
+fn nor_does_writing_down_where_the_run_stands() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = Remember::At { path: folder.path().join("state"), asked: true };
+    let opened = State::open(&place, &identity()).expect("it is made");
+    let mut state = opened.state.expect("a state");
+    let until = Ledger::new(None).now();
+    let before = OWN_CALLS.get();
+    for seq in 1..1000 {
+        assert_eq!(state.note(&Position { seq, until }), None);
+    }
+    assert_eq!(OWN_CALLS.get() - before, 0);
 }
 
 #[test]

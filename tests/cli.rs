@@ -50,6 +50,8 @@ fn help_fits_a_terminal_and_names_everything() {
             "Tuning:",
             "check",
             "schema",
+            "verify",
+            "generate",
             "--config",
             "--events",
             "--format",

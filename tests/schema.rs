@@ -208,11 +208,22 @@ fn no_mandatory_field_is_missing() {
         "listen" => [socket, process, &["action", "backlog"]].concat(),
         // In the example there is no socket.
         "reset" => vec!["protocol", "family", "local/ip", "remote/port", "direction"],
-        "start" => vec!["version", "boot_id", "kernel", "events", "hooks", "hooks/state"],
+        "start" => vec![
+            "version",
+            "boot_id",
+            "kernel",
+            "since",
+            "previous/run",
+            "previous/seq",
+            "previous/until",
+            "events",
+            "hooks",
+            "hooks/state",
+        ],
         "ready" => vec![],
         "loss" => vec!["first_seq", "last_seq", "count", "causes"],
         "heartbeat" => [figures, &["in_flight"]].concat(),
-        "stop" => [figures, &["reason"]].concat(),
+        "stop" => [figures, &["reason", "until"]].concat(),
         _ => panic!("name the mandatory fields of {kind}"),
     };
     for line in lines_in(EXAMPLES) {

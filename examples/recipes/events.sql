@@ -57,6 +57,8 @@ SELECT * FROM read_ndjson(files, columns = {
     boot_id: 'VARCHAR',
     kernel: 'VARCHAR',
     pid: 'UINTEGER',
+    since: 'TIMESTAMP_NS',
+    previous: 'JSON',
     events: 'VARCHAR[]',
     hooks: 'MAP(VARCHAR, VARCHAR)',
     filters: 'JSON',
@@ -78,5 +80,6 @@ SELECT * FROM read_ndjson(files, columns = {
     recovered: 'BIGINT',
     clock_step_us: 'BIGINT',
     outputs: 'JSON[]',
-    reason: 'VARCHAR'
+    reason: 'VARCHAR',
+    until: 'TIMESTAMP_NS'
 });

@@ -51,6 +51,8 @@ CREATE TABLE IF NOT EXISTS connledger
     boot_id LowCardinality(Nullable(String)),
     kernel LowCardinality(Nullable(String)),
     pid Nullable(UInt32),
+    since Nullable(DateTime64(9, 'UTC')),
+    previous Nullable(String),
     events Array(LowCardinality(String)),
     hooks Map(LowCardinality(String), String),
     filters Nullable(String),
@@ -70,7 +72,8 @@ CREATE TABLE IF NOT EXISTS connledger
     recovered Nullable(UInt64),
     clock_step_us Nullable(Int64),
     outputs Nullable(String),
-    reason LowCardinality(Nullable(String))
+    reason LowCardinality(Nullable(String)),
+    until Nullable(DateTime64(9, 'UTC'))
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMMDD(time)

@@ -13,6 +13,7 @@ use rustix::fs::CWD;
 
 use crate::config::Destination;
 use crate::config::FileOutput;
+use crate::config::Remember;
 use crate::config::SocketOutput;
 
 /// What stands against writing there, with this thread's capabilities.
@@ -27,6 +28,14 @@ pub fn doubts(destination: &Destination) -> Vec<String> {
         Destination::Journald(journal) => socket_doubt(&journal.socket()),
     };
     doubt.into_iter().collect()
+}
+
+/// The same of the place where the run is remembered. Beside an output it is as good as that.
+pub fn doubts_of_state(remember: &Remember) -> Vec<String> {
+    match remember {
+        Remember::At { path, asked: true } => file_doubts(path),
+        _ => Vec::new(),
+    }
 }
 
 fn file_doubts(path: &Path) -> Vec<String> {

@@ -10,6 +10,7 @@ use crate::config::FileOutput;
 use crate::config::Filters;
 use crate::config::List;
 use crate::config::Output;
+use crate::config::Remember;
 use crate::config::SocketOutput;
 use crate::config::show_duration;
 use crate::config::show_size;
@@ -138,6 +139,12 @@ impl Report {
             | Destination::Stdout
             | Destination::Journald(_) => {}
         }
+        self.warnings(doubts);
+    }
+
+    /// Where the run is remembered, and what stands against it.
+    pub fn state(&mut self, remember: &Remember, doubts: &[String]) {
+        self.line("state", &remember.to_string());
         self.warnings(doubts);
     }
 

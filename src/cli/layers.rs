@@ -42,7 +42,7 @@ pub fn file(given: &ArgMatches) -> Result<Option<ConfigFile>, String> {
 }
 
 /// The options that a file can have as keys, and those that it cannot.
-fn options() -> Command {
+pub fn options() -> Command {
     Options::augment_args(Command::new("connledger")).disable_help_flag(true)
 }
 

@@ -5,18 +5,6 @@ use std::path::PathBuf;
 use crate::verify::Request;
 use crate::verify::Source;
 
-/// Behind the options.
-pub const AFTER_HELP: &str = "\
-Examples:
-  connledger verify /var/log/connledger/*        all generations, in any order
-  ssh web-1 cat conn.ndjson.zst | connledger verify -
-  connledger verify --json conn.ndjson | jq '.runs[] | select(.missing)'
-
-Exit codes:
-  0    nothing is missing beyond declared loss, and nothing is malformed
-  1    something is missing, malformed, torn, or does not add up
-  2    bad command line, or a file could not be read";
-
 /// What follows `connledger verify`.
 #[derive(Debug, clap::Args)]
 pub struct VerifyOptions {

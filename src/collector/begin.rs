@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::process;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -13,6 +14,7 @@ use super::Collector;
 use super::Drained;
 use super::Intake;
 use super::complain;
+use crate::clock::Moment;
 use crate::config::Config;
 use crate::config::Destination;
 use crate::config::Filters;
@@ -22,7 +24,9 @@ use crate::host::Identity;
 use crate::ledger::Body;
 use crate::ledger::Ledger;
 use crate::ledger::Losses;
+use crate::ledger::Previous;
 use crate::ledger::Start;
+use crate::notify::Notifier;
 use crate::outlet::BATCH;
 use crate::outlet::BatchPool;
 use crate::outlet::Control;
@@ -35,6 +39,8 @@ use crate::probe::Probe;
 use crate::probe::Settings;
 use crate::signals::Signals;
 use crate::sink;
+use crate::state::Opened;
+use crate::state::State;
 
 /// Traces until something says stop.
 ///
@@ -62,6 +68,12 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         sinks.push((output, control, sink));
     }
 
+    // After the outputs: two that write to one file are told that first.
+    let Opened { state, last, warning } = State::open(&config.remember, &identity)?;
+    if let Some(warning) = warning {
+        complain(&warning);
+    }
+
     if config.stdout_is_journal && !config.quiet {
         complain("stdout is the journal: writing fields to journald; -o stdout writes lines");
     }
@@ -81,6 +93,9 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
             intake.take(bytes);
         }
     })?;
+    // All hooks are attached.
+    let since = intake.borrow().ledger.now();
+    intake.borrow_mut().ledger.saw_until(since.boot_ns);
     poller.watch_ring(probe.wake_fd())?;
 
     let mut outlets = Vec::new();
@@ -99,15 +114,18 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         outlets,
         pool: BatchPool::default(),
         notice,
+        notifier: Notifier::from_env(),
         poller,
         signals,
+        state,
         stop_at: config.duration.map(|duration| begun + duration),
         heartbeat_at: config.heartbeat.map(|interval| begun + interval),
         failures: Vec::new(),
         losses_told: Losses::default(),
         generation: crate::process::FIRST_GENERATION,
     };
-    collector.begin(&identity)?;
+    let previous = last.map(|last| last.before(since, &identity.boot_id));
+    collector.begin(&identity, since, previous)?;
     let reason = collector.collect()?;
     collector.end(reason)
 }
@@ -127,8 +145,33 @@ fn effective_filters(config: &Config, readers: &[OwnedFd]) -> Filters {
     filters
 }
 
+/// The run before, for who looks on.
+fn follows(previous: &Previous) -> String {
+    let Previous { run, stopped, gap_us, .. } = previous;
+    let how = stopped.map_or("was killed or crashed", |_| "stopped");
+    // Of one that was killed it is known until when it saw something, not until when it could have.
+    let most = if stopped.is_none() { "at most " } else { "" };
+    match gap_us {
+        Some(us) => {
+            let seconds = Duration::from_micros(*us).as_secs_f64();
+            format!("nobody watched for {most}{seconds:.3} s, since run {run} {how}")
+        }
+        None => format!(
+            "the run before, {run}, {how}; the clock was set back, so for how long nobody watched is not known"
+        ),
+    }
+}
+
 impl Collector<'_> {
-    fn begin(&mut self, identity: &Identity) -> anyhow::Result<()> {
+    fn begin(
+        &mut self,
+        identity: &Identity,
+        since: Moment,
+        previous: Option<Previous>,
+    ) -> anyhow::Result<()> {
+        if let Some(previous) = &previous {
+            self.say(|| follows(previous));
+        }
         let start = Start {
             version: env!("CARGO_PKG_VERSION"),
             commit: env!("CONNLEDGER_COMMIT"),
@@ -136,6 +179,8 @@ impl Collector<'_> {
             boot_id: identity.boot_id.clone(),
             kernel: identity.kernel.clone(),
             pid: process::id(),
+            since: since.wall,
+            previous,
             events: self.config.events.clone(),
             hooks: self.probe.hooks(),
             filters: self.filters.given(),
@@ -146,6 +191,7 @@ impl Collector<'_> {
         self.probe.follow_io()?;
         privileges::drop_all()?;
         self.write_own(Body::Ready);
+        self.tell_ready();
         self.say(|| "tracing; Ctrl-C stops".to_owned());
         Ok(())
     }
@@ -160,6 +206,7 @@ impl Collector<'_> {
             while self.drain() == Drained::Blocked && self.stop_reason().is_none() {
                 self.wait(Drained::Blocked)?;
             }
+            self.tell_alive();
             if !more || self.stop_reason().is_some() {
                 break;
             }

@@ -9,6 +9,8 @@ use anyhow::bail;
 use super::Collector;
 use super::Drained;
 use super::Failure;
+use super::complain;
+use crate::clock::WallTime;
 use crate::ledger::Body;
 use crate::ledger::Figures;
 use crate::ledger::Stop;
@@ -37,6 +39,11 @@ const LOOK: Duration = Duration::from_millis(1);
 impl Collector<'_> {
     pub(super) fn end(mut self, reason: StopReason) -> anyhow::Result<()> {
         let begun = Instant::now();
+        self.tell_stopping();
+        let until = self.intake.borrow().ledger.now();
+        if let Some(state) = &mut self.state {
+            state.detach(until);
+        }
         self.probe.detach();
         self.drain_rest(begun);
         self.account_skipped();
@@ -48,12 +55,13 @@ impl Collector<'_> {
         self.share_out();
         self.settle(begun);
         self.make_room(begun);
-        let figures = self.write_stop(reason);
+        let figures = self.write_stop(reason, until.wall);
         for outlet in &mut self.outlets {
             outlet.flush(begun + LAST_WRITES);
         }
         self.warn_of_losses();
         self.close_outlets(begun);
+        self.end_state(reason);
         if !self.failures.is_empty() {
             bail!("{}", self.cannot_write());
         }
@@ -67,18 +75,27 @@ impl Collector<'_> {
     }
 
     /// The last record. It tells of every output how it stands, so that all of them come first.
-    fn write_stop(&mut self, reason: StopReason) -> Figures {
+    fn write_stop(&mut self, reason: StopReason, until: WallTime) -> Figures {
         let figures = {
             let intake = &mut *self.intake.borrow_mut();
             let mut figures = intake.ledger.figures();
             figures.outputs = self.outlets.iter().map(|outlet| outlet.figures(&figures)).collect();
-            let stop = Stop { reason, figures: figures.clone() };
+            let stop = Stop { reason, until, figures: figures.clone() };
             let entry = intake.ledger.own(Body::Stop(Box::new(stop)));
             intake.batch.push(entry);
             figures
         };
         self.share_out();
         figures
+    }
+
+    /// Writes down that the run has ended.
+    fn end_state(&mut self, reason: StopReason) {
+        let position = self.intake.borrow().ledger.position();
+        let said = self.state.take().and_then(|state| state.end(&position, reason));
+        if let Some(said) = said {
+            complain(&said);
+        }
     }
 
     /// Waits until the outputs have written what they were given. Those whose reader does not come back in time

@@ -4,13 +4,16 @@ mod file;
 mod filters;
 mod kinds;
 mod outputs;
+mod remember;
 mod units;
 
 use std::time::Duration;
 
 pub use self::file::ConfigFile;
 pub use self::file::NOT_IN_A_FILE;
+pub use self::file::Takes;
 pub use self::file::exclude_each_other;
+pub use self::file::takes;
 pub use self::filters::Cgroup;
 pub use self::filters::CgroupList;
 pub use self::filters::Families;
@@ -35,6 +38,7 @@ pub use self::outputs::OnFull;
 pub use self::outputs::Output;
 pub use self::outputs::OutputSpec;
 pub use self::outputs::SocketOutput;
+pub use self::remember::Remember;
 pub use self::units::default_ring_size;
 pub use self::units::parse_duration;
 pub use self::units::parse_ring_size;
@@ -55,6 +59,8 @@ pub struct Config {
     pub mptcp_subflows: bool,
     /// Where to write; at least one, none twice.
     pub outputs: Vec<Output>,
+    /// Where this run is remembered for the next one.
+    pub remember: Remember,
     /// Standard output is the journal, and nobody has named an output: so the journal was chosen.
     pub stdout_is_journal: bool,
     /// Stop after so many events.

@@ -16,6 +16,10 @@ mod words;
 use crate::host::Identity;
 use crate::ledger::Entry;
 
+pub(crate) use self::json::push_count;
+pub(crate) use self::number::push_u64;
+pub(crate) use self::time::TimeWriter;
+
 pub use self::ip::write_ip;
 pub use self::journal::Journal;
 pub use self::ndjson::Ndjson;

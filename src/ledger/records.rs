@@ -1,8 +1,10 @@
 //! What stands in the log: events in their places, and the ledger's own records.
 
+use serde::Deserialize;
 use serde::Serialize;
 
 use super::losses::Losses;
+use crate::clock::WallTime;
 use crate::event::Event;
 use crate::event::Kind;
 use crate::probe::Hooks;
@@ -64,6 +66,11 @@ pub struct Start {
     pub kernel: String,
     /// Of connledger itself.
     pub pid: u32,
+    /// All hooks are attached: from here on connections are seen.
+    pub since: WallTime,
+    /// The run before; absent if none is remembered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Previous>,
     /// The kinds of events asked for.
     pub events: Vec<Kind>,
     /// The hooks in use.
@@ -73,6 +80,27 @@ pub struct Start {
     pub filters: Option<FiltersGiven>,
     /// Size of the ring buffer, bytes.
     pub ring_size: u32,
+}
+
+/// The run before, as it was remembered, and for how long nobody watched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Previous {
+    /// Its id.
+    pub run: String,
+    /// The last number that it gave.
+    pub seq: u64,
+    /// Until then it saw what happened.
+    pub until: WallTime,
+    /// Why it ended; absent if it never came to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<StopReason>,
+    /// Of its boot, if that was another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
+    /// From `until` to this run's `since`, microseconds. By the clock that never jumps; after a boot by the wall clock,
+    /// and absent if that was set back by more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap_us: Option<u64>,
 }
 
 /// The filters as they were given on the command line.
@@ -202,13 +230,15 @@ fn is_zero(number: &u64) -> bool {
 pub struct Stop {
     /// Why it ended.
     pub reason: StopReason,
+    /// Until then connections were seen: the hooks were detached after that.
+    pub until: WallTime,
     /// The closed books.
     #[serde(flatten)]
     pub figures: Figures,
 }
 
 /// Why a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
     /// SIGINT: Ctrl-C.
@@ -221,4 +251,22 @@ pub enum StopReason {
     MaxEvents,
     /// Nobody reads any output any more.
     OutputsClosed,
+}
+
+impl StopReason {
+    /// Every reason.
+    pub const ALL: [Self; 5] =
+        [Self::Interrupted, Self::Terminated, Self::Duration, Self::MaxEvents, Self::OutputsClosed];
+
+    /// As it stands in a record.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Interrupted => "interrupted",
+            Self::Terminated => "terminated",
+            Self::Duration => "duration",
+            Self::MaxEvents => "max_events",
+            Self::OutputsClosed => "outputs_closed",
+        }
+    }
 }

@@ -86,6 +86,7 @@ fn read(sources: &[Source]) -> Findings {
         findings.take_all(&pieces);
     });
     progress.end();
+    findings.runs.chain();
     runs::close(&findings.runs.all, &mut findings.problems);
     findings
 }

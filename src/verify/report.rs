@@ -16,7 +16,9 @@ use super::problems::NAMED;
 use super::problems::Problems;
 use super::problems::printable;
 use super::record::Causes;
+use super::record::RunId;
 use super::record::Time;
+use super::runs::Before;
 use super::runs::Run;
 
 /// Name and version of the report's form.
@@ -121,6 +123,9 @@ pub struct RunReport {
     /// Neither there nor declared lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing: Option<Missing>,
+    /// The run whose `start` names this one as the one before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub followed_by: Option<FollowedBy>,
     /// What the host's run before it has to do with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub follows: Option<Follows>,
@@ -145,6 +150,9 @@ pub struct Missing {
     pub records: u64,
     /// In how many places.
     pub gaps: u64,
+    /// Of these, those behind its last record: the run after it says that they were given.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub at_end: u64,
     /// The first of them: first and last number.
     pub ranges: Vec<(u64, u64)>,
     /// Those of which the beginning is there, in a torn line.
@@ -152,13 +160,33 @@ pub struct Missing {
     pub torn: Vec<u64>,
 }
 
-/// How a run follows the host's one before.
+/// What the run after says of a run.
+#[derive(Debug, Serialize)]
+pub struct FollowedBy {
+    /// That one.
+    pub run: String,
+    /// The last number that this run had given.
+    pub seq: u64,
+}
+
+/// How a run follows the one before.
 #[derive(Debug, Serialize)]
 pub struct Follows {
-    /// That one: of several at a time, the one that went on longest.
+    /// That one: which its `start` names; else the host's one before, of several at a time the one that went on longest.
     pub run: String,
+    /// Whether its `start` names it.
+    pub named: bool,
+    /// Whether there are records of it.
+    pub found: bool,
+    /// Whether it came to its end, as the `start` has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<bool>,
+    /// For how long nobody watched, as the `start` has it, microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap_us: Option<u64>,
     /// From its last record to the first of this run, microseconds; negative if they overlap.
-    pub after_us: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after_us: Option<i64>,
 }
 
 /// Problems of a kind.
@@ -252,19 +280,43 @@ fn runs(mut runs: Vec<Run>) -> Vec<RunReport> {
     runs.sort_by(|a, b| (&a.host, a.times, a.id).cmp(&(&b.host, b.times, b.id)));
     // Of each host, the run that went on longest so far, and until when.
     let mut latest: HashMap<&str, (&Run, Time)> = HashMap::new();
+    let ends: HashMap<RunId, Time> = runs.iter().map(|run| (run.id, run.times.1)).collect();
     let mut reports = Vec::new();
     for run in &runs {
-        let follows = latest.get(run.host.as_str()).map(|(before, until)| Follows {
-            run: before.id.to_string(),
-            after_us: run.times.0.micros_since(until),
-        });
-        reports.push(run_report(run, follows));
+        let named = run.previous.as_ref().map(|before| named(run, before, ends.get(&before.run)));
+        let by_time =
+            || latest.get(run.host.as_str()).map(|(before, until)| by_time(run, before, until));
+        reports.push(run_report(run, named.or_else(by_time)));
         let entry = latest.entry(&run.host).or_insert((run, run.times.1));
         if run.times.1 >= entry.1 {
             *entry = (run, run.times.1);
         }
     }
     reports
+}
+
+/// The run before, as the `start` of this one names it.
+fn named(run: &Run, before: &Before, end: Option<&Time>) -> Follows {
+    Follows {
+        run: before.run.to_string(),
+        named: true,
+        found: end.is_some(),
+        stopped: Some(before.stopped),
+        gap_us: before.gap_us,
+        after_us: end.map(|end| run.times.0.micros_since(end)),
+    }
+}
+
+/// The host's run before, where no `start` names it.
+fn by_time(run: &Run, before: &Run, until: &Time) -> Follows {
+    Follows {
+        run: before.id.to_string(),
+        named: false,
+        found: true,
+        stopped: None,
+        gap_us: None,
+        after_us: Some(run.times.0.micros_since(until)),
+    }
 }
 
 fn run_report(run: &Run, follows: Option<Follows>) -> RunReport {
@@ -284,6 +336,7 @@ fn run_report(run: &Run, follows: Option<Follows>) -> RunReport {
         uncompared: run.uncompared,
         lost: lost(run),
         missing: missing(run),
+        followed_by: run.next.map(|(run, seq)| FollowedBy { run: run.to_string(), seq }),
         follows,
     }
 }
@@ -307,6 +360,7 @@ fn missing(run: &Run) -> Option<Missing> {
     (records != 0).then(|| Missing {
         records,
         gaps: missing.iter().count() as u64,
+        at_end: run.last().unwrap_or_default() - run.last_there().unwrap_or_default(),
         ranges: missing.iter().take(NAMED).collect(),
         torn,
     })

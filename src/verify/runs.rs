@@ -13,7 +13,9 @@ use super::record::Body;
 use super::record::Causes;
 use super::record::Figures;
 use super::record::Loss;
+use super::record::Object;
 use super::record::OutputName;
+use super::record::Previous;
 use super::record::Record;
 use super::record::RunId;
 use super::record::Stop;
@@ -47,10 +49,27 @@ pub struct Run {
     pub started: bool,
     /// Its end.
     pub stop: Option<End>,
+    /// The run before it, as its `start` has it.
+    pub previous: Option<Before>,
+    /// The run after it, and the last number that this one had given by what that says.
+    pub next: Option<(RunId, u64)>,
     /// The outputs that its records went through, as far as they name them.
     pub outputs: Vec<OutputName>,
     /// Numbers of records of which only the beginning is there; the first of them, and the greatest.
     pub torn: Vec<u64>,
+}
+
+/// What a run says of the one before it.
+#[derive(Clone, Copy, Debug)]
+pub struct Before {
+    /// Its id.
+    pub run: RunId,
+    /// The last number that it gave.
+    pub seq: u64,
+    /// Whether it came to its end.
+    pub stopped: bool,
+    /// For how long nobody watched, microseconds.
+    pub gap_us: Option<u64>,
 }
 
 /// The end of a run.
@@ -64,6 +83,17 @@ pub struct End {
     pub figures: Figures,
     /// Where it stands.
     pub place: Place,
+}
+
+impl From<&Previous> for Before {
+    fn from(previous: &Previous) -> Self {
+        Self {
+            run: previous.run,
+            seq: previous.seq.0,
+            stopped: previous.has_stopped(),
+            gap_us: previous.gap_us(),
+        }
+    }
 }
 
 impl Run {
@@ -81,6 +111,8 @@ impl Run {
             uncompared: 0,
             started: false,
             stop: None,
+            previous: None,
+            next: None,
             outputs: Vec::new(),
             torn: Vec::new(),
         }
@@ -98,9 +130,16 @@ impl Run {
         [self.records.first(), self.declared.first()].into_iter().flatten().min()
     }
 
-    /// The last number that is known of, torn or not.
+    /// The last number that is known of, torn or not, or by what the run after it says.
     #[must_use]
     pub fn last(&self) -> Option<u64> {
+        let given = self.next.map(|(_, seq)| seq);
+        [self.last_there(), given].into_iter().flatten().max()
+    }
+
+    /// The last number that is known of by its own records, torn or not.
+    #[must_use]
+    pub fn last_there(&self) -> Option<u64> {
         let torn = self.torn.iter().copied().max();
         [self.records.last(), self.declared.last(), torn].into_iter().flatten().max()
     }
@@ -237,8 +276,9 @@ fn take_body(run: &mut Run, record: &Record<'_>, place: Place, problems: &mut Le
         Body::Event => run.events += 1,
         Body::Unknown => run.unknown += 1,
         Body::Ready | Body::Loss(_) => {}
-        Body::Start(_) => {
+        Body::Start(start) => {
             run.started = true;
+            run.previous = start.previous.as_ref().map(|Object(previous)| previous.into());
             if record.seq != 1 {
                 problems.add(Kind::Misplaced, Some(place), || {
                     format!("run {id}: its start is {}, not 1", record.seq)
@@ -286,11 +326,27 @@ fn check_figures(id: RunId, figures: &Figures, at_end: bool, place: Place, probl
     }
 }
 
+impl Runs {
+    /// All are read: what each says of the one before it is known of that one, too.
+    pub fn chain(&mut self) {
+        for at in 0..self.all.len() {
+            let Run { id, previous, .. } = self.all[at];
+            let Some(before) = previous.filter(|before| before.run != id) else { continue };
+            let Some(&place) = self.places.get(&before.run) else { continue };
+            let next = &mut self.all[place].next;
+            // There is one run after each, unless somebody has meddled with what they remember.
+            if next.is_none_or(|(_, seq)| seq < before.seq) {
+                *next = Some((id, before.seq));
+            }
+        }
+    }
+}
+
 /// Whether what was read of each run is what its books say, and nothing comes behind its end.
 pub fn close(runs: &[Run], problems: &mut Ledger) {
     for run in runs {
         let Some(stop) = &run.stop else { continue };
-        if let Some(last) = run.last().filter(|last| *last > stop.seq) {
+        if let Some(last) = run.last_there().filter(|last| *last > stop.seq) {
             problems.add(Kind::Misplaced, Some(stop.place), || {
                 format!("run {}: its stop is {}, but there is a {last}", run.id, stop.seq)
             });

@@ -83,9 +83,7 @@ fn run_text(run: &RunReport) -> String {
     }
     match run.stopped {
         Some(reason) => line(plain, &format!("stopped: {reason}")),
-        None => {
-            line(NOTE, &format!("ended after {last}, without a stop: killed, or still running"));
-        }
+        None => line(NOTE, &unended_text(run)),
     }
     if let Some(lost) = &run.lost {
         line(NOTE, &lost_text(lost));
@@ -97,7 +95,8 @@ fn run_text(run: &RunReport) -> String {
         line(plain, &doubles_text(run));
     }
     if let Some(follows) = &run.follows {
-        line(if follows.after_us < 0 { NOTE } else { plain }, &follows_text(follows));
+        let overlaps = follows.after_us.is_some_and(|after| after < 0);
+        line(if overlaps || !follows.found { NOTE } else { plain }, &follows_text(follows));
     }
     text
 }
@@ -138,13 +137,43 @@ fn doubles_text(run: &RunReport) -> String {
     format!("{} came twice{uncompared}", run.doubles)
 }
 
-fn follows_text(follows: &Follows) -> String {
-    let span = span(follows.after_us.unsigned_abs());
-    if follows.after_us < 0 {
-        format!("overlaps with run {}, for {span}", follows.run)
-    } else {
-        format!("begins {span} after run {} ended", follows.run)
+/// A run without a `stop`.
+fn unended_text(run: &RunReport) -> String {
+    let last = run.last_seq;
+    let missing = run.missing.as_ref().map_or(0, |missing| missing.at_end);
+    match &run.followed_by {
+        Some(next) => {
+            let there = last - missing;
+            format!(
+                "ended after {there}, without a stop: killed; it had given {}, says run {}",
+                next.seq, next.run
+            )
+        }
+        None => format!("ended after {last}, without a stop: killed, or still running"),
     }
+}
+
+fn follows_text(follows: &Follows) -> String {
+    let Follows { run, found, stopped, gap_us, after_us, .. } = follows;
+    let Some(stopped) = stopped else {
+        let after = after_us.unwrap_or_default();
+        let span = span(after.unsigned_abs());
+        return if after < 0 {
+            format!("overlaps with run {run}, for {span}")
+        } else {
+            format!("begins {span} after run {run} ended")
+        };
+    };
+    let how = if *stopped { "stopped" } else { "was killed or crashed" };
+    let most = if *stopped { "" } else { "at most " };
+    let gap = match gap_us {
+        Some(gap) => format!("nobody watched for {most}{}, since run {run} {how}", span(*gap)),
+        None => {
+            format!("run {run} before it {how}; the clock was set back, and the gap is not known")
+        }
+    };
+    let not_found = if *found { "" } else { "; that one is not in these files" };
+    format!("{gap}{not_found}")
 }
 
 /// A span in the two largest units that it has.

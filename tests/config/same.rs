@@ -151,6 +151,7 @@ fn texts(key: &str) -> BoxedStrategy<Vec<String>> {
         "heartbeat" => one(number(0..=1000_u32)),
         "duration" | "flush-interval" => one(time()),
         "ring-size" => one(size()),
+        "state" => one(select(&["none", "/a b/run.json", "x"]).prop_map(str::to_owned)),
         "mptcp-subflows" | "ipv4" | "ipv6" | "no-loopback" | "exclude-self" | "timestamp"
         | "quiet" | "verbose" => Just(Vec::new()).boxed(),
         other => panic!("{other} is a new option: say here what it takes"),

@@ -1,7 +1,7 @@
 //! Files: opened, rotated, taken away, on full disks, and left behind by a connledger that was killed.
 
 mod away;
-mod full;
+pub mod full;
 mod killed;
 mod opening;
 mod rotating;

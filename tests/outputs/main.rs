@@ -24,5 +24,6 @@ mod turn;
 mod end;
 mod file;
 mod journald;
+mod state;
 mod unix;
 mod unix_datagram;

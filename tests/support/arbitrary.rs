@@ -4,6 +4,7 @@
 use std::fmt::Debug;
 use std::net::IpAddr;
 
+use connledger::clock::WallTime;
 use connledger::config::Cgroup;
 use connledger::config::Families;
 use connledger::config::Filters;
@@ -21,6 +22,7 @@ use connledger::ledger::Incomplete;
 use connledger::ledger::Loss;
 use connledger::ledger::Losses;
 use connledger::ledger::OutputFigures;
+use connledger::ledger::Previous;
 use connledger::ledger::Start;
 use connledger::ledger::Stop;
 use connledger::ledger::StopReason;
@@ -334,8 +336,11 @@ fn beginning() -> BoxedStrategy<Start> {
     let events = proptest::sample::subsequence(Kind::ALL.to_vec(), 1..=Kind::ALL.len());
     let kernel = host().prop_filter("a kernel has a release", |release| !release.is_empty());
     let host_id = option::of("[0-9a-f]{32}");
-    (events, hooks(), filters(), kernel, host_id, number32(), 12..=30_u32)
-        .prop_map(|(events, hooks, filters, kernel, host_id, pid, ring)| Start {
+    let numbers = (number32(), 12..=30_u32, wall_time());
+    (events, hooks(), filters(), kernel, host_id, numbers, option::of(previous()))
+        .prop_map(|(events, hooks, filters, kernel, host_id, (pid, ring, since), previous)| Start {
+            since,
+            previous,
             events,
             hooks,
             filters: filters.given(),
@@ -346,6 +351,24 @@ fn beginning() -> BoxedStrategy<Start> {
             ..start()
         })
         .boxed()
+}
+
+fn previous() -> BoxedStrategy<Previous> {
+    let end = (1..=u64::MAX, wall_time(), option::of(select(StopReason::ALL.to_vec())));
+    ("[0-9a-f]{16}", end, option::of("[0-9a-f]{32}"), option::of(number()))
+        .prop_map(|(run, (seq, until, stopped), boot_id, gap_us)| Previous {
+            run,
+            seq,
+            until,
+            stopped,
+            boot_id,
+            gap_us,
+        })
+        .boxed()
+}
+
+fn wall_time() -> BoxedStrategy<WallTime> {
+    number().prop_map(WallTime).boxed()
 }
 
 fn losses() -> BoxedStrategy<Losses> {
@@ -460,13 +483,7 @@ fn output_figures() -> BoxedStrategy<OutputFigures> {
 
 /// What the ledger says itself.
 pub fn own() -> impl Strategy<Value = Body> {
-    let reason = prop_oneof![
-        Just(StopReason::Interrupted),
-        Just(StopReason::Terminated),
-        Just(StopReason::Duration),
-        Just(StopReason::MaxEvents),
-        Just(StopReason::OutputsClosed),
-    ];
+    let reason = select(StopReason::ALL.to_vec());
     prop_oneof![
         Just(Body::Ready),
         loss().prop_map(Body::Loss),
@@ -474,8 +491,9 @@ pub fn own() -> impl Strategy<Value = Body> {
         (figures(), number()).prop_map(|(figures, in_flight)| {
             Body::Heartbeat(Box::new(Figures { in_flight: Some(in_flight), ..figures }))
         }),
-        (figures(), reason)
-            .prop_map(|(figures, reason)| Body::Stop(Box::new(Stop { reason, figures }))),
+        (figures(), reason, wall_time()).prop_map(|(figures, reason, until)| {
+            Body::Stop(Box::new(Stop { reason, until, figures }))
+        }),
     ]
 }
 

@@ -15,8 +15,8 @@ use connledger::ledger::Figures;
 use connledger::ledger::Incomplete;
 use connledger::ledger::Losses;
 use connledger::ledger::OutputFigures;
+use connledger::ledger::Previous;
 use connledger::ledger::Start;
-use connledger::ledger::Stop;
 use connledger::ledger::StopReason;
 use connledger::outlet::Missed;
 use connledger::probe::Hooks;
@@ -61,8 +61,10 @@ use super::records::retransmit;
 use super::records::tied;
 use super::records::without;
 use super::run::Run;
+use super::run::previous;
 use super::run::start;
 use super::run::stdout;
+use super::run::stop;
 
 /// Puts records into a run.
 pub type Fill = fn(&mut Run);
@@ -203,7 +205,7 @@ fn ledger(run: &mut Run) {
     run.declare_unaccounted();
     let mut figures = run.ledger().figures();
     figures.outputs.push(stdout(&figures));
-    run.own(Body::Stop(Box::new(Stop { reason: StopReason::Interrupted, figures })));
+    run.own(Body::Stop(Box::new(stop(StopReason::Interrupted, figures))));
     beginnings(run);
     lost_by_an_output(run);
     // All causes at once; little is missing elsewhere, and the clock was set back.
@@ -286,6 +288,15 @@ fn beginnings(run: &mut Run) {
     let long = NumberList { include: (4_000_000..4_001_000).collect(), exclude: vec![] };
     let filters = Filters { pids: long, families: Families::Ipv6, ..Filters::default() };
     run.own(Body::Start(Box::new(Start { filters: filters.given(), ..start() })));
+    // After a run that was terminated, one that was killed, one in another boot, and one that a clock was set back after.
+    let killed = Previous { stopped: None, ..previous() };
+    let other_boot = Some("00000000000000000000000000000001".to_owned());
+    let rebooted = Previous { boot_id: other_boot, gap_us: Some(61_000_000), ..killed.clone() };
+    let set_back = Previous { gap_us: None, ..rebooted.clone() };
+    let stopped = |reason| Previous { stopped: Some(reason), ..previous() };
+    for previous in StopReason::ALL.map(stopped).into_iter().chain([killed, rebooted, set_back]) {
+        run.own(Body::Start(Box::new(Start { previous: Some(previous), ..start() })));
+    }
     // Every filter at once, with names that could be misread.
     let mut filters = Filters {
         pids: numbers("1479,!812"),
@@ -308,23 +319,17 @@ fn beginnings(run: &mut Run) {
 }
 
 fn stops(run: &mut Run) {
-    for reason in [
-        StopReason::Interrupted,
-        StopReason::Terminated,
-        StopReason::Duration,
-        StopReason::MaxEvents,
-        StopReason::OutputsClosed,
-    ] {
-        run.own(Body::Stop(Box::new(Stop { reason, figures: Figures::default() })));
+    for reason in StopReason::ALL {
+        run.own(Body::Stop(Box::new(stop(reason, Figures::default()))));
     }
     // Numbers that JSON does not carry are capped.
     let mut causes = Losses::default();
     for cause in Cause::ALL.into_iter().take_while(|cause| *cause != Cause::OwnRecord) {
         causes.add(cause, u64::MAX / 16);
     }
-    run.own(Body::Stop(Box::new(Stop {
-        reason: StopReason::Duration,
-        figures: Figures {
+    run.own(Body::Stop(Box::new(stop(
+        StopReason::Duration,
+        Figures {
             outputs: vec![OutputFigures {
                 output: "unix-dgram:/run/collector.sock".to_owned(),
                 written: u64::MAX,
@@ -340,5 +345,5 @@ fn stops(run: &mut Run) {
             recovered: u64::MAX,
             ..Figures::default()
         },
-    })));
+    ))));
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use connledger::clock::WallTime;
 use connledger::encode::Encoder;
 use connledger::encode::Journal;
 use connledger::encode::Ndjson;
@@ -14,7 +15,10 @@ use connledger::ledger::Entry;
 use connledger::ledger::Figures;
 use connledger::ledger::Ledger;
 use connledger::ledger::OutputFigures;
+use connledger::ledger::Previous;
 use connledger::ledger::Start;
+use connledger::ledger::Stop;
+use connledger::ledger::StopReason;
 use connledger::probe::Hooks;
 use connledger::wire::Raw;
 use connledger::wire::cl_process;
@@ -47,6 +51,8 @@ pub fn start() -> Start {
         boot_id: identity.boot_id,
         kernel: identity.kernel,
         pid: 4711,
+        since: WallTime(BOOTED_UNIX_NS + EVENT_NS - 1),
+        previous: None,
         events: Kind::ALL.to_vec(),
         hooks: Hooks {
             state: "tp_btf/inet_sock_set_state",
@@ -59,6 +65,23 @@ pub fn start() -> Start {
         },
         filters: None,
         ring_size: 8 << 20,
+    }
+}
+
+/// Its end, with these books.
+pub fn stop(reason: StopReason, figures: Figures) -> Stop {
+    Stop { reason, until: WallTime(BOOTED_UNIX_NS + EVENT_NS), figures }
+}
+
+/// The run before it, in the same boot, which was terminated.
+pub fn previous() -> Previous {
+    Previous {
+        run: "5b1c2d3e4b5a6977".to_owned(),
+        seq: 48_213,
+        until: WallTime(BOOTED_UNIX_NS + EVENT_NS - 793_665_001),
+        stopped: Some(StopReason::Terminated),
+        boot_id: None,
+        gap_us: Some(793_665),
     }
 }
 

@@ -8,7 +8,8 @@ use connledger::host::Identity;
 use connledger::ledger::Body;
 use connledger::ledger::Entry;
 use connledger::ledger::Ledger;
-use connledger::ledger::Stop;
+use connledger::ledger::Previous;
+use connledger::ledger::Start;
 use connledger::ledger::StopReason;
 use connledger::wire::shared::Counters;
 
@@ -16,6 +17,7 @@ use crate::support::busy::BusyHost;
 use crate::support::run::identity;
 use crate::support::run::start;
 use crate::support::run::stdout;
+use crate::support::run::stop;
 
 /// What happens in every run, again and again.
 static HOST: LazyLock<BusyHost> = LazyLock::new(|| BusyHost::new(1000, 2000));
@@ -54,7 +56,13 @@ impl Writer {
 
     /// `start` and `ready`.
     pub fn begin(&mut self, out: &mut Vec<u8>) {
-        for body in [Body::Start(Box::new(start())), Body::Ready] {
+        self.begin_after(None, out);
+    }
+
+    /// The same, after a run that is remembered.
+    pub fn begin_after(&mut self, previous: Option<Previous>, out: &mut Vec<u8>) {
+        let start = Start { previous, ..start() };
+        for body in [Body::Start(Box::new(start)), Body::Ready] {
             let entry = self.ledger.own(body);
             self.write(entry, out);
         }
@@ -95,7 +103,7 @@ impl Writer {
         assert!(self.ledger.account(self.counters).is_none());
         let mut figures = self.ledger.figures();
         figures.outputs = vec![stdout(&figures)];
-        let stop = Stop { reason: StopReason::Terminated, figures };
+        let stop = stop(StopReason::Terminated, figures);
         let entry = self.ledger.own(Body::Stop(Box::new(stop)));
         self.write(entry, out);
     }
@@ -103,9 +111,14 @@ impl Writer {
 
 /// A whole run with so many events, half of them before a heartbeat: lines with their newlines.
 pub fn run(id: &str, second: u64, events: usize) -> Vec<String> {
+    run_after(None, id, second, events)
+}
+
+/// The same, after a run that is remembered.
+pub fn run_after(previous: Option<Previous>, id: &str, second: u64, events: usize) -> Vec<String> {
     let mut out = Vec::new();
     let mut writer = Writer::new(id, second);
-    writer.begin(&mut out);
+    writer.begin_after(previous, &mut out);
     writer.events(events / 2, &mut out);
     writer.heartbeat(&mut out);
     writer.events(events - events / 2, &mut out);

@@ -6,6 +6,7 @@
 mod support;
 
 mod books;
+mod chain;
 mod changes;
 mod command;
 mod decoder;

@@ -17,7 +17,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 use toml::de::DeValue;
 
-use self::values::Takes;
+pub use self::values::Takes;
 use self::values::Text;
 
 /// Options that make no sense in a file.
@@ -140,7 +140,9 @@ fn setting(
     Ok(Setting { id: arg.get_id().to_string(), key: key.to_owned(), at, texts })
 }
 
-fn takes(arg: &Arg) -> Takes {
+/// What the key of an option takes.
+#[must_use]
+pub fn takes(arg: &Arg) -> Takes {
     match arg.get_action() {
         ArgAction::Append => Takes::Many,
         ArgAction::Set => Takes::One,

@@ -23,6 +23,7 @@ use crate::ledger::Body;
 use crate::ledger::Cause;
 use crate::ledger::Figures;
 use crate::ledger::Loss;
+use crate::ledger::Previous;
 use crate::ledger::StopReason;
 
 /// Appends what an entry says.
@@ -41,6 +42,9 @@ pub fn write(out: &mut Vec<u8>, body: &Body) {
                 push_text(out, if i == 0 { "" } else { ", " });
                 push_text(out, kind.name());
             }
+            if let Some(previous) = &start.previous {
+                write_previous(out, previous);
+            }
         }
         Body::Ready => push_text(out, "what was open is known; from here on no event is missed"),
         Body::Heartbeat(figures) => write_figures(out, "so far", figures),
@@ -50,6 +54,19 @@ pub fn write(out: &mut Vec<u8>, body: &Body) {
             write_figures(out, "; in all", &stop.figures);
         }
     }
+}
+
+/// For how long nobody watched. Of a run that was killed it is not known until when it could have seen something.
+fn write_previous(out: &mut Vec<u8>, previous: &Previous) {
+    let most = if previous.stopped.is_none() { " at most" } else { "" };
+    push_text(out, "; nobody watched");
+    match previous.gap_us {
+        Some(us) => span(out, &format!(" for{most} "), Some(us.saturating_mul(1000))),
+        None => push_text(out, " for a time"),
+    }
+    push_text(out, ", since run ");
+    push_text(out, &previous.run);
+    push_text(out, if previous.stopped.is_none() { " was killed or crashed" } else { " stopped" });
 }
 
 fn write_event(out: &mut Vec<u8>, event: &Event) {

@@ -17,13 +17,13 @@ use std::time::Duration;
 use std::time::Instant;
 
 use self::opening::Log;
-use self::opening::Place;
-use self::opening::directory;
-use self::opening::may_replace;
 use self::rotation::Schedule;
 use super::Sink;
 use super::Written;
 use crate::config::FileOutput;
+use crate::held::Place;
+use crate::held::directory;
+use crate::held::may_replace;
 use crate::outlet::Control;
 use crate::outlet::Frames;
 use crate::privileges;
@@ -167,10 +167,10 @@ impl LogFile {
     /// has changed.
     fn take_back_part(&self, progress: &Progress<'_>) {
         let Some(log) = &self.log else { return };
-        let is_ours = log.file.metadata().is_ok_and(|metadata| metadata.len() == log.size);
+        let is_ours = log.file().metadata().is_ok_and(|metadata| metadata.len() == log.size);
         if is_ours && progress.part() != 0 {
             // If that fails, too, the next run begins on a fresh line.
-            let _ = log.file.set_len(log.size - progress.part());
+            let _ = log.file().set_len(log.size - progress.part());
         }
     }
 
@@ -178,12 +178,12 @@ impl LogFile {
         self.look(progress)?;
         let Some(log) = &mut self.log else { return Err(io::ErrorKind::NotFound.into()) };
         if log.is_torn {
-            log.file.write_all(b"\n")?;
+            log.file().write_all(b"\n")?;
             log.size += 1;
             log.is_torn = false;
         }
         while !progress.rest().is_empty() {
-            let written = log.file.write(progress.rest())?;
+            let written = log.file().write(progress.rest())?;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
@@ -329,7 +329,7 @@ impl Trouble {
         let since = self.told.map_or_else(Instant::now, |(_, since)| since);
         let number = err.raw_os_error();
         if self.told.is_none_or(|(told, _)| told != number) {
-            control.warn(&format!("cannot write: {err}; its records wait"));
+            control.begin_trouble(&format!("cannot write: {err}; its records wait"));
         }
         self.told = Some((number, since));
         self.pause = (2 * self.pause).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
@@ -338,7 +338,7 @@ impl Trouble {
 
     fn is_over(&self, control: &Control) {
         if let Some((_, since)) = self.told {
-            control.say(&format!("goes on after {:.1} s", since.elapsed().as_secs_f64()));
+            control.end_trouble(&format!("goes on after {:.1} s", since.elapsed().as_secs_f64()));
         }
     }
 }

@@ -15,6 +15,7 @@ use super::number::Step;
 use super::number::True;
 use super::object::Object;
 use super::text::OutputName;
+use super::time::Time;
 
 words! {
     Reason { Interrupted, Terminated, Duration, MaxEvents, OutputsClosed }
@@ -166,7 +167,7 @@ with_figures! {
     /// The figures so far.
     Heartbeat { in_flight: Count, } in_flight: |heartbeat| heartbeat.in_flight.0;
     /// The end of a run.
-    StopFields { reason: Reason, } in_flight: |_| 0;
+    StopFields { reason: Reason, until: Time, } in_flight: |_| 0;
 }
 
 impl Fields<'_> for Heartbeat {

@@ -7,7 +7,9 @@ use super::Verdict;
 use super::causes::Causes;
 use super::causes::Place;
 use super::connection::words;
+use super::figures::Reason;
 use super::header::Header;
+use super::number::Count;
 use super::number::Number;
 use super::number::Seq;
 use super::number::Some0;
@@ -21,9 +23,11 @@ use super::text::NetList;
 use super::text::NumberList;
 use super::text::OutputName;
 use super::text::PortList;
+use super::text::RunId;
 use super::text::Text;
 use super::text::TextList;
 use super::text::Version;
+use super::time::Time;
 
 words! {
     Kind { Connect, Accept, Close, Open, Listen, Retransmit, Reset }
@@ -73,6 +77,35 @@ impl Filters {
     }
 }
 
+/// The run before, as it was remembered.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "checked, and not needed further")]
+pub struct Previous {
+    /// Its id.
+    pub run: RunId,
+    /// The last number that it gave.
+    pub seq: Seq,
+    until: Time,
+    stopped: Option<Reason>,
+    boot_id: Option<Text<Id>>,
+    gap_us: Option<Count>,
+}
+
+impl Previous {
+    /// Whether it came to its end.
+    #[must_use]
+    pub fn has_stopped(&self) -> bool {
+        self.stopped.is_some()
+    }
+
+    /// For how long nobody watched, microseconds.
+    #[must_use]
+    pub fn gap_us(&self) -> Option<u64> {
+        self.gap_us.map(|gap| gap.0)
+    }
+}
+
 /// The beginning of a run.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -87,6 +120,9 @@ pub struct Start {
     boot_id: Text<Id>,
     kernel: Text<Given>,
     pid: u32,
+    since: Time,
+    /// The run before.
+    pub previous: Option<Object<Previous>>,
     events: Vec<Kind>,
     hooks: Object<Hooks>,
     filters: Option<Object<Filters>>,
@@ -103,6 +139,9 @@ impl Fields<'_> for Box<Start> {
         }
         if self.events.is_empty() {
             return Err("events is empty");
+        }
+        if let Some(Object(Previous { stopped: Some(reason), .. })) = &self.previous {
+            reason.known(strict, "previous.stopped is no reason that there is")?;
         }
         if let Some(Object(filters)) = &self.filters {
             if let Some(family) = filters.family {

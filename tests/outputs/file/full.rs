@@ -37,6 +37,11 @@ impl Disk {
         self.set(size, MsFlags::MS_REMOUNT);
     }
 
+    /// Nothing more can be written to it.
+    pub fn make_read_only(&self) {
+        self.set("64k", MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY);
+    }
+
     fn set(&self, size: &str, flags: MsFlags) {
         let options = format!("size={size}");
         nix::mount::mount(Some("tmpfs"), &self.0, Some("tmpfs"), flags, Some(options.as_str()))
