@@ -10,7 +10,7 @@ RUN_AS_ROOT := $(if $(SUDO),--config 'target."cfg(unix)".runner="sudo"')
 # bpf/ is laid out by version 14 (Debian 12), which is preferred where several are installed.
 CLANG_FORMAT = $(shell command -v clang-format-14 2>/dev/null || echo clang-format)
 BPF := $(wildcard bpf/*.h bpf/*.c)
-SCRIPTS := $(wildcard scripts/*.sh) .ci/run
+SCRIPTS := $(wildcard scripts/*.sh packaging/deb/*.p*) .ci/run
 
 .PHONY: help
 help: ## list these targets
@@ -31,6 +31,21 @@ test: ## run every test, as root where possible; options of cargo test: make tes
 	@scripts/install-deps.sh build test
 	@scripts/python-env.sh
 	@scripts/test.sh $(ARGS)
+
+.PHONY: install
+install: ## install what make build made: make install DESTDIR=/tmp/root PREFIX=/usr
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" SYSCONFDIR="$(SYSCONFDIR)" UNITDIR="$(UNITDIR)" ZSHDIR="$(ZSHDIR)" \
+		BINARY="$(BINARY)" scripts/install.sh
+
+.PHONY: deb rpm package-binary
+deb: ## make a package for Debian and Ubuntu in target/package/
+	@scripts/install-deps.sh build package
+	@scripts/package.sh deb
+rpm: ## make a package for Fedora and its kin in target/package/
+	@scripts/install-deps.sh build package
+	@scripts/package.sh rpm
+package-binary: # the binary of both; for debian/rules and the spec
+	@scripts/package-binary.sh
 
 .PHONY: repeat
 RUNS := 50
@@ -71,5 +86,5 @@ golden: ## write the expected output of the golden tests anew; look at the diffe
 
 .PHONY: deps
 deps: ## install what the other targets need, and do nothing else
-	@scripts/install-deps.sh build test lint bench
+	@scripts/install-deps.sh build test lint bench package
 	@scripts/python-env.sh

@@ -7,18 +7,21 @@ use std::process::Command;
 
 use libbpf_cargo::SkeletonBuilder;
 
-/// The tracer, and what finds the numbers of tracepoints for it.
-const OBJECTS: [&str; 2] = ["connledger", "tracepoints"];
+/// What traces, and what looks up ahead of it what that attaches to.
+const OBJECTS: [&str; 2] = ["connledger", "lookup"];
 
 fn main() {
     // Cargo sets it.
     let out_dir = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    let project = env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+    // The objects name the files of their sources, for the verifier's messages: ./bpf/state.bpf.h, wherever that was.
+    let names = format!("-ffile-prefix-map={project}=.");
     for object in OBJECTS {
         let source = format!("bpf/{object}.bpf.c");
         SkeletonBuilder::new()
             .source(&source)
             // v3: atomic compare-and-swap, which the wake-up protocol needs (Linux 5.12).
-            .clang_args(["-Wall", "-Werror", "-mcpu=v3", "-Ibpf"])
+            .clang_args(["-Wall", "-Werror", "-mcpu=v3", "-Ibpf", names.as_str()])
             .build_and_generate(out_dir.join(format!("{object}.skel.rs")))
             .unwrap_or_else(|err| {
                 eprintln!("cannot build {source} (is clang installed?): {err:#}");

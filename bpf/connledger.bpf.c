@@ -179,6 +179,38 @@ int sys_exit_accept4(struct trace_event_raw_sys_exit *ctx)
 }
 
 /*
+ * The same calls as functions of the kernel, long __x64_sys_connect(const struct pt_regs *regs) on x86: user space names
+ * them. For kernels that refuse perf_event_open(2), which a tracepoint takes. On x86 since 5.5, on arm64 since 6.0.
+ */
+SEC("fentry")
+int BPF_PROG(connect_entered, const struct pt_regs *regs)
+{
+	connect_called(SYSCALL_ARGUMENTS(regs));
+	return 0;
+}
+
+SEC("fexit")
+int BPF_PROG(connect_left, const struct pt_regs *regs, long ret)
+{
+	connect_returned(ret);
+	return 0;
+}
+
+SEC("fexit")
+int BPF_PROG(accept_left, const struct pt_regs *regs, long ret)
+{
+	accept_returned(ret);
+	return 0;
+}
+
+SEC("fexit")
+int BPF_PROG(accept4_left, const struct pt_regs *regs, long ret)
+{
+	accept_returned(ret);
+	return 0;
+}
+
+/*
  * trace_sock_send_length(struct sock *sk, int ret, int flags) and trace_sock_recv_length(…), since 6.3: a
  * process has written to a socket or read from it, by whatever call. With the lowest rung only, and there on
  * demand, see want_io(): it tells who accepted by other ways than accept(2).

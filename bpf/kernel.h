@@ -341,6 +341,25 @@ struct perf_event {
 	struct trace_event_call *tp_event;
 };
 
+/* arch/x86/include/asm/ptrace.h, arch/arm64/include/asm/ptrace.h: where a system call's function finds its arguments */
+struct pt_regs {
+#if defined(__TARGET_ARCH_x86)
+	unsigned long di;
+	unsigned long si;
+	unsigned long dx;
+#elif defined(__TARGET_ARCH_arm64)
+	__u64 regs[31];
+#endif
+};
+
 #pragma clang attribute pop
+
+#if defined(__TARGET_ARCH_x86)
+#define SYSCALL_ARGUMENTS(regs) (regs)->di, (regs)->si, (regs)->dx
+#elif defined(__TARGET_ARCH_arm64)
+#define SYSCALL_ARGUMENTS(regs) (regs)->regs[0], (regs)->regs[1], (regs)->regs[2]
+#else
+#define SYSCALL_ARGUMENTS(regs) 0, 0, 0 /* the program that asks for them is not loaded */
+#endif
 
 #endif

@@ -100,6 +100,8 @@ need_package() {
 	need lintian lintian program lintian
 	need rpm rpm-build program rpmbuild
 	need rpmlint rpmlint program rpmlint
+	# scripts/third-party.sh
+	need jq jq program jq
 }
 
 as_root() {

@@ -6,6 +6,7 @@
 
 mod begin;
 mod end;
+mod status;
 
 use std::cell::RefCell;
 use std::io;
@@ -25,6 +26,7 @@ use crate::ledger::Body;
 use crate::ledger::Ledger;
 use crate::ledger::Losses;
 use crate::ledger::StopReason;
+use crate::notify::Notifier;
 use crate::outlet::BATCH;
 use crate::outlet::Batch;
 use crate::outlet::BatchPool;
@@ -98,6 +100,7 @@ struct Collector<'a> {
     outlets: Vec<Outlet>,
     pool: BatchPool,
     notice: Arc<Notice>,
+    notifier: Notifier,
     poller: Poller,
     signals: Signals,
     state: Option<State>,
@@ -154,7 +157,7 @@ impl Collector<'_> {
             }
         }
         if self.signals.take_reopen() {
-            self.outlets.iter().for_each(Outlet::reopen);
+            self.reopen();
         }
         let known = self.failures.len();
         self.bury_ended_outlets();
@@ -162,6 +165,7 @@ impl Collector<'_> {
         for outlet in &mut self.outlets {
             outlet.retry();
         }
+        self.tell_alive();
         Ok(())
     }
 
@@ -182,7 +186,7 @@ impl Collector<'_> {
         let now = Instant::now();
         // No heartbeat is written while an output has no room.
         let heartbeat_at = self.heartbeat_at.filter(|_| drained != Drained::Blocked);
-        [self.stop_at, heartbeat_at]
+        [self.stop_at, heartbeat_at, self.notifier.next_beat()]
             .into_iter()
             .flatten()
             .map(|at| at.saturating_duration_since(now))

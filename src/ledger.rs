@@ -218,7 +218,9 @@ impl Ledger {
         })
     }
 
-    fn observed(&self) -> u64 {
+    /// Events that the kernel side had seen when its counters were last read.
+    #[must_use]
+    pub fn observed(&self) -> u64 {
         self.counters.observed.iter().sum::<u64>() + self.skipped_accepts
     }
 

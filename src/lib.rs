@@ -29,6 +29,7 @@ mod held;
 pub mod host;
 mod journal_stream;
 pub mod ledger;
+pub mod notify;
 pub mod outlet;
 mod poll;
 pub mod privileges;

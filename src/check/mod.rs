@@ -1,5 +1,6 @@
-//! `connledger check`: what would be traced and written, and whether this host has what that needs. No output is opened
-//! and nothing attached. Where tracefs does not tell the numbers of tracepoints, what searches for them is loaded.
+//! `connledger check`: what would be traced and written, and whether this host has what that needs. No output is opened,
+//! and nothing that traces is attached. Where tracefs does not tell the numbers of tracepoints, or perf_event_open(2) is
+//! refused, a small program finds out what there is instead.
 
 mod places;
 mod report;

@@ -26,6 +26,7 @@ use crate::ledger::Ledger;
 use crate::ledger::Losses;
 use crate::ledger::Previous;
 use crate::ledger::Start;
+use crate::notify::Notifier;
 use crate::outlet::BATCH;
 use crate::outlet::BatchPool;
 use crate::outlet::Control;
@@ -113,6 +114,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         outlets,
         pool: BatchPool::default(),
         notice,
+        notifier: Notifier::from_env(),
         poller,
         signals,
         state,
@@ -189,6 +191,7 @@ impl Collector<'_> {
         self.probe.follow_io()?;
         privileges::drop_all()?;
         self.write_own(Body::Ready);
+        self.tell_ready();
         self.say(|| "tracing; Ctrl-C stops".to_owned());
         Ok(())
     }
@@ -203,6 +206,7 @@ impl Collector<'_> {
             while self.drain() == Drained::Blocked && self.stop_reason().is_none() {
                 self.wait(Drained::Blocked)?;
             }
+            self.tell_alive();
             if !more || self.stop_reason().is_some() {
                 break;
             }

@@ -39,6 +39,7 @@ const LOOK: Duration = Duration::from_millis(1);
 impl Collector<'_> {
     pub(super) fn end(mut self, reason: StopReason) -> anyhow::Result<()> {
         let begun = Instant::now();
+        self.tell_stopping();
         let until = self.intake.borrow().ledger.now();
         if let Some(state) = &mut self.state {
             state.detach(until);

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -26,6 +27,8 @@ struct Shared {
     tally: Tally,
     wishes: Mutex<Wishes>,
     changed: Condvar,
+    /// What is waited for.
+    trouble: Mutex<Option<String>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -97,6 +100,7 @@ impl Control {
             tally: Tally::default(),
             wishes: Mutex::default(),
             changed: Condvar::new(),
+            trouble: Mutex::default(),
         }))
     }
 
@@ -123,6 +127,28 @@ impl Control {
     pub fn warn(&self, text: &str) {
         // Where that cannot be written, the output goes on.
         let _ = writeln!(io::stderr(), "connledger: {}: {text}", self.0.output);
+    }
+
+    /// Says on stderr, and remembers, what is wrong, and that it is waited for.
+    pub fn begin_trouble(&self, text: &str) {
+        self.warn(text);
+        *self.remembered() = Some(text.to_owned());
+    }
+
+    /// Says that it is over.
+    pub fn end_trouble(&self, text: &str) {
+        *self.remembered() = None;
+        self.say(text);
+    }
+
+    /// What is waited for.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.remembered().clone()
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, Option<String>> {
+        self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits; not to the end of `time` if somebody asks it to reopen, or the program ends.
@@ -164,7 +190,7 @@ impl Control {
         self.0.changed.notify_all();
     }
 
-    fn wishes(&self) -> std::sync::MutexGuard<'_, Wishes> {
+    fn wishes(&self) -> MutexGuard<'_, Wishes> {
         self.0.wishes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

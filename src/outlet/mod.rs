@@ -177,6 +177,12 @@ impl Outlet {
         !self.is_open() || (!self.is_full() && self.missed.is_none() && self.in_flight(handed) == 0)
     }
 
+    /// What keeps its thread from writing, if anything does.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.control.trouble()
+    }
+
     /// Queues a batch; if there is no room, holds it or goes without it. Not to be called while one is held.
     pub fn offer(&mut self, batch: Arc<Batch>) {
         debug_assert!(self.held.is_none());

@@ -44,7 +44,7 @@ const WAITING_PER_CPU: u32 = 1024;
 const WAITING_AT_LEAST: u32 = 16_384;
 
 /// What it means if the programs on connect cannot be attached.
-pub(super) const CONNECTS_NOT_TOLD: &str = "connects that fail before a SYN are not told";
+const CONNECTS_NOT_TOLD: &str = "connects that fail before a SYN are not told";
 
 /// Which programs a run needs, on which rungs.
 #[derive(Clone, Copy, Debug)]
@@ -59,20 +59,49 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// What `settings` ask for, on this rung of the accept ladder.
+    /// What `settings` ask for, on this rung of the accept ladder and the best one of the connect ladder.
     pub(super) fn new(settings: &Settings<'_>, kernel: &KernelTypes, rung: AcceptRung) -> Self {
         let connects = settings.ask_for(&[Kind::Connect]);
         // Whose a connection is that ends or was retransmitted, an accept has told.
         let accepts = settings.ask_for(&[Kind::Accept, Kind::Close, Kind::Retransmit, Kind::Reset]);
         let io = accepts && rung.misses_some() && kernel.have_tracepoint("sock_recv_length");
         Self {
-            connect: connects.then_some(ConnectRung::Syscall),
+            connect: connects.then_some(ConnectRung::LADDER[0]),
             accept: accepts.then_some(rung),
             io,
             rings: io && kernel.have_tracepoint("io_uring_create"),
             retransmit: settings.ask_for(&[Kind::Retransmit]),
             reset: settings.ask_for(&[Kind::Reset]),
         }
+    }
+
+    /// Looks up what the system calls' programs attach to. It does without those on connect if that is not to be had,
+    /// and says why.
+    ///
+    /// # Errors
+    /// If what shows accepts cannot be had.
+    pub(super) fn look_up(
+        &mut self,
+        tracepoints: &mut Tracepoints,
+    ) -> anyhow::Result<Option<String>> {
+        if let Some(rung) = self.accept {
+            rung.look_up(tracepoints).with_context(|| rung.name())?;
+        }
+        if self.connect.is_none() {
+            return Ok(None);
+        }
+        let mut reasons = Vec::new();
+        for rung in ConnectRung::LADDER {
+            match rung.look_up(tracepoints) {
+                Ok(()) => {
+                    self.connect = Some(rung);
+                    return Ok(None);
+                }
+                Err(err) => reasons.push(format!("{}: {err:#}", rung.name())),
+            }
+        }
+        self.connect = None;
+        Ok(Some(format!("{CONNECTS_NOT_TOLD}: {}", reasons.join("; "))))
     }
 
     pub(super) fn hooks(self) -> Hooks {
@@ -91,13 +120,28 @@ impl Plan {
 /// Loads and attaches the best that this kernel carries of what `settings` ask for.
 pub(super) fn climb(
     settings: &Settings<'_>,
-) -> anyhow::Result<(ConnledgerSkel<'static>, Links, Hooks)> {
+) -> anyhow::Result<(ConnledgerSkel<'static>, Links, Plan)> {
     let kernel = KernelTypes::read();
     let mut tracepoints = Tracepoints::default();
     let mut reasons = Vec::new();
     for rung in AcceptRung::LADDER {
         let mut plan = Plan::new(settings, &kernel, rung);
-        let skel = load(settings, plan)?;
+        let doubt = match plan.look_up(&mut tracepoints) {
+            Ok(doubt) => doubt,
+            Err(err) => {
+                reasons.push(format!("{err:#}"));
+                continue;
+            }
+        };
+        let skel = match load(settings, plan) {
+            Ok(skel) => skel,
+            // There is no better rung: it is not because of this one.
+            Err(err) if reasons.is_empty() => return Err(err),
+            Err(err) => {
+                reasons.push(format!("{}: {err:#}", rung.name()));
+                continue;
+            }
+        };
         // Ahead of all that keeps something about a socket outside of it: what goes must take it along.
         let (destroy, attaches_later) = try_without_capabilities(&skel)?;
         // What sees a connection begin, ahead of what tells of calls that were not seen to begin one.
@@ -109,11 +153,13 @@ pub(super) fn climb(
                 continue;
             }
         }
+        if let Some(doubt) = doubt {
+            warn(&doubt);
+        }
         match plan.connect.map(|rung| rung.attach(&skel.progs, &mut tracepoints)).transpose() {
             Ok(more) => links.extend(more.unwrap_or_default()),
             Err(err) => {
-                // No reason to see nothing at all, but it must not go unsaid; `start` says it, too.
-                let _ = writeln!(io::stderr(), "connledger: warning: {CONNECTS_NOT_TOLD}: {err:#}");
+                warn(&format!("{CONNECTS_NOT_TOLD}: {err:#}"));
                 plan.connect = None;
             }
         }
@@ -122,9 +168,14 @@ pub(super) fn climb(
         if !attaches_later || (!plan.rings && kernel.have_io_uring()) {
             links.attach_io(&skel)?;
         }
-        return Ok((skel, links, plan.hooks()));
+        return Ok((skel, links, plan));
     }
     Err(anyhow!("cannot learn who accepts connections: {}", reasons.join("; ")))
+}
+
+/// What is no reason to see nothing at all, but must not go unsaid; `start` says it, too.
+fn warn(text: &str) {
+    let _ = writeln!(io::stderr(), "connledger: warning: {text}");
 }
 
 /// What this kernel's type information tells of it. Read once: it is some megabytes.
@@ -225,7 +276,7 @@ fn load(settings: &Settings<'_>, plan: Plan) -> anyhow::Result<ConnledgerSkel<'s
     let mut open = ConnledgerSkelBuilder::default()
         .open(storage)
         .context("cannot open the kernel side's object")?;
-    select(&mut open, plan);
+    select(&mut open, plan)?;
     configure(&mut open, settings, plan)?;
     let skel =
         open.load().map_err(messages::explain).context("the kernel does not load the programs")?;
@@ -234,10 +285,10 @@ fn load(settings: &Settings<'_>, plan: Plan) -> anyhow::Result<ConnledgerSkel<'s
 }
 
 /// Leaves out the programs that are not needed, or that this kernel does not know.
-fn select(open: &mut OpenConnledgerSkel<'_>, plan: Plan) {
+fn select(open: &mut OpenConnledgerSkel<'_>, plan: Plan) -> libbpf_rs::Result<()> {
     let progs = &mut open.progs;
-    AcceptRung::select(plan.accept, progs);
-    ConnectRung::select(plan.connect, progs);
+    AcceptRung::select(plan.accept, progs)?;
+    ConnectRung::select(plan.connect, progs)?;
     progs.sock_send_length.set_autoload(plan.io);
     progs.sock_recv_length.set_autoload(plan.io);
     progs.io_uring_create.set_autoload(plan.rings);
@@ -245,6 +296,7 @@ fn select(open: &mut OpenConnledgerSkel<'_>, plan: Plan) {
     progs.tcp_retransmit_synack.set_autoload(plan.retransmit);
     progs.tcp_send_reset.set_autoload(plan.reset);
     progs.tcp_receive_reset.set_autoload(plan.reset);
+    Ok(())
 }
 
 fn configure(

@@ -35,3 +35,8 @@ pub fn explain(err: libbpf_rs::Error) -> anyhow::Error {
     let err = anyhow::Error::new(err);
     if kept.is_empty() { err } else { err.context(format!("\n  {kept}\n")) }
 }
+
+/// Forgets the warnings so far: what they were about has another way.
+pub fn forget() {
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner).clear();
+}

@@ -2,6 +2,7 @@
 //! only code that talks to libbpf. What the bytes mean is the wire's business.
 
 mod filters;
+mod function;
 pub mod ladder;
 mod load;
 mod messages;
@@ -28,6 +29,8 @@ use rustix::event::PollFd;
 use rustix::event::PollFlags;
 use rustix::time::Timespec;
 
+use self::ladder::AcceptRung;
+use self::ladder::ConnectRung;
 use self::load::Links;
 pub use self::outlook::Outlook;
 pub use self::outlook::outlook;
@@ -104,8 +107,9 @@ pub struct Probe<'cb> {
     shared: Shared<'static>,
     skel: ConnledgerSkel<'static>,
     hooks: Hooks,
-    tells_accepts: bool,
-    tells_connects: bool,
+    /// If accepts are told.
+    accepts: Option<AcceptRung>,
+    connects: Option<ConnectRung>,
     ring_size: u32,
 }
 
@@ -127,7 +131,7 @@ impl<'cb> Probe<'cb> {
     ) -> anyhow::Result<Self> {
         preflight::check()?;
         messages::capture(settings.verbose);
-        let (mut skel, links, hooks) = load::climb(settings)?;
+        let (mut skel, links, plan) = load::climb(settings)?;
 
         let mut builder = RingBufferBuilder::new();
         builder.add(&skel.maps.events, move |bytes| {
@@ -142,10 +146,10 @@ impl<'cb> Probe<'cb> {
             ring: ring_buffer,
             shared: Shared::new(memory, cpus),
             skel,
-            tells_accepts: settings.events.contains(&Kind::Accept),
-            tells_connects: hooks.connect.is_some(),
+            accepts: plan.accept.filter(|_| settings.events.contains(&Kind::Accept)),
+            connects: plan.connect,
             ring_size: settings.ring_size,
-            hooks,
+            hooks: plan.hooks(),
         })
     }
 
@@ -216,16 +220,10 @@ impl<'cb> Probe<'cb> {
     #[must_use]
     pub fn skipped_calls(&self) -> Option<u64> {
         let progs = &self.skel.progs;
-        let mut skipped = 0;
-        if self.tells_accepts {
-            skipped += recursion_misses(progs.sys_exit_accept.as_fd())?;
-            skipped += recursion_misses(progs.sys_exit_accept4.as_fd())?;
-        }
-        if self.tells_connects {
-            skipped += recursion_misses(progs.sys_enter_connect.as_fd())?;
-            skipped += recursion_misses(progs.sys_exit_connect.as_fd())?;
-        }
-        Some(skipped)
+        let accepts = self.accepts.map(|rung| rung.programs(progs));
+        let connects = self.connects.map(|rung| rung.programs(progs));
+        let programs = accepts.into_iter().chain(connects).flatten();
+        programs.map(|program| recursion_misses(program.as_fd())).sum()
     }
 
     /// Detaches every hook. What is in the ring stays there.

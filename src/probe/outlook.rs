@@ -5,9 +5,9 @@ use anyhow::bail;
 use super::Hooks;
 use super::Settings;
 use super::ladder::AcceptRung;
-use super::load::CONNECTS_NOT_TOLD;
 use super::load::KernelTypes;
 use super::load::Plan;
+use super::messages;
 use super::preflight;
 use super::tracepoint::Tracepoints;
 
@@ -27,21 +27,18 @@ pub struct Outlook {
 /// If something that is asked for cannot be had: what, why, and what to do about it.
 pub fn outlook(settings: &Settings<'_>) -> anyhow::Result<Outlook> {
     preflight::check()?;
+    messages::capture(settings.verbose);
     let kernel = KernelTypes::read();
     let mut tracepoints = Tracepoints::default();
     let mut reasons = Vec::new();
     for rung in AcceptRung::LADDER {
         let mut plan = Plan::new(settings, &kernel, rung);
-        if let Err(err) = plan.accept.map_or(Ok(()), |rung| rung.look_up(&mut tracepoints)) {
-            reasons.push(format!("{}: {err:#}", rung.name()));
-            continue;
+        match plan.look_up(&mut tracepoints) {
+            Ok(doubt) => {
+                return Ok(Outlook { hooks: plan.hooks(), doubts: doubt.into_iter().collect() });
+            }
+            Err(err) => reasons.push(format!("{err:#}")),
         }
-        let mut doubts = Vec::new();
-        if let Some(Err(err)) = plan.connect.map(|rung| rung.look_up(&mut tracepoints)) {
-            doubts.push(format!("{CONNECTS_NOT_TOLD}: {err:#}"));
-            plan.connect = None;
-        }
-        return Ok(Outlook { hooks: plan.hooks(), doubts });
     }
     bail!("cannot learn who accepts connections: {}", reasons.join("; "))
 }

@@ -17,9 +17,9 @@ mod connledger {
     include!(concat!(env!("OUT_DIR"), "/connledger.skel.rs"));
 }
 
-/// Of bpf/tracepoints.bpf.c, what finds the numbers of tracepoints.
-pub mod tracepoints {
-    include!(concat!(env!("OUT_DIR"), "/tracepoints.skel.rs"));
+/// Of bpf/lookup.bpf.c, what looks up ahead of it what that attaches to.
+pub mod lookup {
+    include!(concat!(env!("OUT_DIR"), "/lookup.skel.rs"));
 }
 
 pub use self::connledger::*;

@@ -37,7 +37,7 @@ impl Absence {
     /// Says what is wrong, if that was not the last that was said.
     pub fn tell(&mut self, err: Errno, explain: impl FnOnce() -> String) {
         if self.told.replace(err) != Some(err) {
-            self.control.warn(&format!("{}; trying again until it works", explain()));
+            self.control.begin_trouble(&format!("{}; trying again until it works", explain()));
         }
     }
 
@@ -71,7 +71,7 @@ impl Absence {
     pub fn connected(&mut self) {
         if self.told.is_some_and(|told| told != HUNG_UP) {
             self.told = None;
-            self.control.say("its reader is there");
+            self.control.end_trouble("its reader is there");
         }
     }
 
@@ -79,7 +79,7 @@ impl Absence {
     pub fn end(&mut self) {
         self.pause = FIRST_PAUSE;
         if self.told.take().is_some() {
-            self.control.say("its reader is there");
+            self.control.end_trouble("its reader is there");
         }
     }
 

@@ -288,7 +288,9 @@ fn nothing_is_loaded() {
     }
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let calls = fs::read_to_string(&trace).unwrap();
-    let calls: Vec<&str> = calls.lines().filter(|line| line.contains('(')).collect();
+    // It asks whether it could open an event, by one that counts nothing.
+    let harmless = |line: &&str| !line.contains('(') || line.contains("PERF_COUNT_SW_DUMMY");
+    let calls: Vec<&str> = calls.lines().filter(|line| !harmless(line)).collect();
     assert!(calls.is_empty(), "{calls:#?}");
 }
 

@@ -6,6 +6,7 @@ use clap::CommandFactory as _;
 use connledger::cli::Cli;
 use connledger::config::Destination;
 use connledger::config::FileOutput;
+use connledger::config::Output;
 use connledger::config::OutputSpec;
 
 use super::config;
@@ -14,10 +15,28 @@ use super::keys;
 
 const SHIPPED: &str = include_str!("../../packaging/connledger.toml");
 
-/// The lines behind this mark, without it: `#` for defaults, `#:` for examples. Behind `# ` is prose.
+/// The lines behind this mark, without it: `#` for defaults, `#:` for examples, none for what is in effect. Behind `# `
+/// is prose.
 fn behind(mark: &str) -> Vec<&'static str> {
-    let is_toml = |line: &&str| line.starts_with(|c: char| c.is_ascii_lowercase() || c == '[');
+    let is_toml = |line: &&str| line.starts_with(|c: char| c.is_ascii_lowercase() || c == '{');
     SHIPPED.lines().filter_map(|line| line.strip_prefix(mark)).filter(is_toml).collect()
+}
+
+/// The options behind this mark.
+fn options(mark: &str) -> Vec<&'static str> {
+    behind(mark).into_iter().filter(|line| !line.starts_with('{')).collect()
+}
+
+/// The outputs behind this mark.
+fn outputs(mark: &str) -> Vec<&'static str> {
+    behind(mark).into_iter().filter(|line| line.starts_with('{')).collect()
+}
+
+/// Each output by itself, as it is when its line is the only one.
+fn alone(output: &str) -> Output {
+    let config = config_of(&format!("output = [\n{output}\n]\n")).expect(output);
+    let [output] = config.outputs.try_into().expect("one");
+    output
 }
 
 fn key(line: &'static str) -> Option<&'static str> {
@@ -28,18 +47,21 @@ fn key(line: &'static str) -> Option<&'static str> {
 fn every_line_is_understood() {
     for line in SHIPPED.lines() {
         assert!(line.chars().count() <= 80, "{line}");
-        let toml = line.strip_prefix("#:").or_else(|| line.strip_prefix('#'));
+        let toml = line.strip_prefix("#:").or_else(|| line.strip_prefix('#')).unwrap_or(line);
         let known = line.is_empty()
             || line == "#"
+            || line == "]"
             || line.starts_with("# ")
-            || toml.is_some_and(|toml| toml == "[[output]]" || key(toml).is_some());
+            || key(toml).is_some();
         assert!(known, "{line}");
     }
 }
 
+/// The log is in /var/log, takes a bounded part of the disk, and says once a minute how it stands.
 #[test]
-fn as_it_comes_it_says_nothing() {
-    assert_eq!(config_of(SHIPPED), config([""; 0]));
+fn as_it_comes_it_writes_a_rotated_file() {
+    let output = "file:/var/log/connledger/events.ndjson,rotate=100MiB,keep=10";
+    assert_eq!(config_of(SHIPPED), config(["--heartbeat", "60", "-o", output]));
 }
 
 #[test]
@@ -51,45 +73,40 @@ fn defaults_are_the_defaults() {
 #[test]
 fn every_key_is_there_once() {
     let command = Cli::command();
-    let tables = |lines: Vec<&'static str>| {
-        let mut parts = lines.split(|line| *line == "[[output]]");
-        let top = parts.next().unwrap().iter().filter_map(|line| key(line)).collect::<Vec<_>>();
-        let outputs = parts.flatten().filter_map(|line| key(line)).collect::<Vec<_>>();
-        (top, outputs)
-    };
-    let (defaults, default_output) = tables(behind("#"));
-    let (examples, example_outputs) = tables(behind("#:"));
-
-    let mut named: Vec<&str> = [defaults.clone(), examples.clone()].concat();
-    named.push("output");
+    let [defaults, examples, effective] =
+        ["#", "#:", ""].map(|mark| options(mark).into_iter().filter_map(key).collect::<Vec<_>>());
+    let mut named: Vec<&str> = [&defaults[..], &examples, &effective].concat();
     named.sort_unstable();
     let mut keys = keys();
     keys.sort();
     assert_eq!(named, keys);
-    for arg in command.get_arguments().filter(|arg| arg.get_id() != "output") {
+    for arg in command.get_arguments() {
         let Some(long) = arg.get_long() else { continue };
         if !arg.get_default_values().is_empty() {
-            assert!(defaults.contains(&long), "{long} is shown without its default");
+            let shown = defaults.contains(&long) || effective.contains(&long);
+            assert!(shown, "{long} is shown without its default");
         }
     }
+}
 
-    let named: BTreeSet<&str> =
-        default_output.into_iter().chain(example_outputs).filter(|key| *key != "to").collect();
-    let mut options = BTreeSet::new();
+#[test]
+fn every_option_of_an_output_is_there() {
+    let lines = [outputs(""), outputs("#:")].concat().join(" ");
+    let words = lines.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    let named: BTreeSet<&str> = words.collect();
     for place in ["stdout", "file:/x", "unix:/x", "unix-dgram:/x", "journald"] {
+        assert!(named.contains(place.split(':').next().unwrap()), "{place}");
         // It names all that there are.
         let said = OutputSpec::new(place).unwrap().set("nonsense", "").unwrap_err();
         let (_, list) = said.split_once("; it has ").unwrap();
-        options.extend(list.split(", ").map(str::to_owned));
+        let missing = list.split(", ").find(|option| !named.contains(option));
+        assert_eq!(missing, None, "of {place}");
     }
-    assert_eq!(named, options.iter().map(String::as_str).collect());
 }
 
 #[test]
 fn examples_can_be_used() {
-    let examples = behind("#:");
-    let outputs = examples.iter().position(|line| *line == "[[output]]").unwrap();
-    for line in &examples[..outputs] {
+    for line in options("#:") {
         match config_of(line) {
             Ok(with) => assert_ne!(Ok(with), config([""; 0]), "{line}"),
             // What is looked up is not here, or not for everybody.
@@ -100,12 +117,30 @@ fn examples_can_be_used() {
             ),
         }
     }
-    let with = config_of(&examples[outputs..].join("\n")).unwrap();
-    let Destination::File(file) = &with.outputs[0].destination else { panic!("{with:?}") };
-    // The other two are asked for.
-    let defaults = FileOutput::new(file.path.clone());
-    assert_eq!((file.mode, file.keep), (defaults.mode, defaults.keep));
-    let socket = &with.outputs[1];
-    assert_eq!(socket.on_full, socket.destination.default_on_full());
-    assert_eq!(socket.queue, socket.on_full.default_queue());
+}
+
+/// Each output's line stands for itself; and what it says of options that are defaults is so.
+#[test]
+fn outputs_can_be_used() {
+    for line in outputs("#:") {
+        let output = alone(line);
+        assert_eq!(output.on_full, output.destination.default_on_full(), "{line}");
+        assert_eq!(output.queue, output.on_full.default_queue(), "{line}");
+        if let Destination::File(file) = &output.destination {
+            let defaults = FileOutput::new(file.path.clone());
+            assert_eq!((file.mode, file.keep), (defaults.mode, defaults.keep), "{line}");
+        }
+    }
+}
+
+/// One line is put in the place of another: the log goes somewhere else, and nowhere besides.
+#[test]
+fn another_output_takes_one_line() {
+    let [written] = outputs("").try_into().unwrap();
+    let others = outputs("#:");
+    assert!(others.len() > 3);
+    for line in others {
+        let config = config_of(&SHIPPED.replace(written, line)).expect(line);
+        assert_eq!(config.outputs, [alone(line)]);
+    }
 }

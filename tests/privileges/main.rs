@@ -26,6 +26,7 @@ mod turn;
 
 mod directories;
 mod dropped;
+mod refused;
 mod ring;
 mod tracepoints;
 mod tracing;

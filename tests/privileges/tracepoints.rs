@@ -40,10 +40,7 @@ fn those_that_are_used_are_found_however_they_are_looked_up() {
     let mut tracepoints = Tracepoints::default();
     for call in ["accept", "accept4", "connect"] {
         for name in [format!("sys_enter_{call}"), format!("sys_exit_{call}")] {
-            assert_eq!(
-                tracepoints.look_up(&name).unwrap(),
-                tracefs.id(&format!("syscalls/{name}"))
-            );
+            assert_eq!(tracepoints.id(&name).unwrap(), tracefs.id(&format!("syscalls/{name}")));
         }
     }
 }
@@ -64,8 +61,7 @@ fn what_is_not_there_is_named() {
     assert!(search.id(&long).expect_err("too long").to_string().contains("too long"));
     // And it goes on.
     assert!(search.id("sys_enter_connect").is_ok());
-    let said =
-        format!("{:#}", Tracepoints::default().look_up("sys_exit_nothing").expect_err("nothing"));
+    let said = format!("{:#}", Tracepoints::default().id("sys_exit_nothing").expect_err("nothing"));
     assert!(said.contains("the number of the tracepoint syscalls/sys_exit_nothing"), "{said}");
     assert!(said.contains("this kernel has no tracepoint"), "{said}");
 }

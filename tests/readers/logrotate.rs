@@ -28,7 +28,8 @@ const ROTATIONS: usize = 4;
 /// So many at least, before, between and after the rotations; and while they happen as many as there is time for.
 const CONNECTIONS: usize = 400;
 
-/// The shipped file for a log in this folder. There is no unit here that systemctl could signal.
+/// The shipped file for a log in this folder. There is no unit here that systemctl could signal, and no user of that
+/// name.
 fn configuration(folder: &Path, pid: Pid) -> String {
     let shipped = fs::read_to_string(file("packaging/logrotate/connledger")).unwrap();
     let lines = shipped.lines().map(|line| {
@@ -36,6 +37,7 @@ fn configuration(folder: &Path, pid: Pid) -> String {
             format!("kill -HUP {pid}")
         } else {
             line.replace("/var/log/connledger", folder.to_str().unwrap())
+                .replace("connledger connledger", "root root")
         }
     });
     let configuration = lines.collect::<Vec<_>>().join("\n");
@@ -71,12 +73,12 @@ fn rotation_loses_nothing() {
 
     let mut text = String::new();
     for number in (2..=ROTATIONS).rev() {
-        let path = folder.path().join(format!("events.ndjson.{number}.gz"));
+        let path = folder.path().join(format!("events.log.{number}.gz"));
         let lines = output(Command::new("gzip").arg("-dc").arg(&path));
         assert!(lines.ends_with('\n'), "{} ends within a line", path.display());
         text.push_str(&lines);
     }
-    for name in ["events.ndjson.1", "events.ndjson"] {
+    for name in ["events.log.1", "events.log"] {
         let path = folder.path().join(name);
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640, "{name}");
         text.push_str(&fs::read_to_string(&path).unwrap());
@@ -99,7 +101,7 @@ fn rotation_loses_nothing() {
 
 fn rotate_under_load(folder: &Path) {
     let _namespace = Namespace::enter();
-    let log = folder.join("events.ndjson");
+    let log = folder.join("events.log");
     let mut connledger = start(&log);
     let pid = Pid::from_raw(i32::try_from(connledger.id()).unwrap());
     let configuration_file = folder.join("logrotate.conf");

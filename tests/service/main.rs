@@ -1,23 +1,25 @@
-//! connledger as a service of a real systemd: a Debian is booted in a container (support/machine.rs), and the unit is
-//! installed and run there. Needs root, and what `make test` installs.
+//! connledger as a service: of a real systemd, in a Debian that is booted for it (support/machine.rs), and of a socket
+//! that plays systemd's part. Needs root, and what `make test` installs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 #[path = "../support/machine.rs"]
-#[allow(dead_code, reason = "other suites use the rest")]
+#[allow(dead_code, reason = "the packages' tests need the rest")]
 mod machine;
+#[path = "../kernel/namespace.rs"]
+#[allow(dead_code, reason = "the kernel tests use the rest")]
+mod namespace;
+#[path = "../outputs/scene.rs"]
+#[allow(dead_code, reason = "the tests of the outputs use the rest")]
+mod scene;
 #[path = "../support/skip.rs"]
 mod skip;
+#[path = "../kernel/turn.rs"]
+mod turn;
 
-use machine::Machine;
-
-#[test]
-fn what_is_written_in_a_machine_is_gone_with_it() {
-    let Some(machine) = Machine::boot() else { return };
-    machine.write("/etc/connledger/here", "only");
-    assert_eq!(machine.run("cat /etc/connledger/here"), "only");
-    let path = machine.path("/etc/connledger/here");
-    drop(machine);
-    assert!(!path.exists());
-    assert!(Machine::boot().unwrap().try_run("test -e /etc/connledger").status.code() == Some(1));
-}
+mod installed;
+mod life;
+mod manager;
+mod notify;
+mod places;
+mod unit;

@@ -3,8 +3,8 @@
 use clap::Arg;
 
 use super::OUTPUT_OPTIONS;
+use super::entry;
 use super::fill;
-use super::man::entry;
 use super::roff;
 use crate::cli::layers;
 use crate::config::NOT_IN_A_FILE;
@@ -34,7 +34,7 @@ fn keys() -> String {
         if let Some(key) =
             arg.get_long().filter(|key| !NOT_IN_A_FILE.contains(key) && *key != OUTPUT)
         {
-            entry(&mut page, &format!("{} = {}", roff::bold(key), value(arg)), arg);
+            entry::write(&mut page, &format!("{} = {}", roff::bold(key), value(arg)), arg);
         }
     }
     page

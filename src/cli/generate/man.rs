@@ -1,11 +1,11 @@
 //! connledger(8): docs/man/connledger.8.in, with what the definition of the options knows better.
 
 use clap::Arg;
-use clap::ArgAction;
 use clap::Command;
 use clap::CommandFactory as _;
 
 use super::OUTPUT_OPTIONS;
+use super::entry;
 use super::fill;
 use super::roff;
 use crate::cli::Cli;
@@ -81,7 +81,7 @@ fn grouped(command: &Command) -> String {
             roff::line(&mut page, &format!(".SS {heading}"));
         }
         for arg in visible().filter(|arg| arg.get_help_heading() == heading) {
-            entry(&mut page, &head(arg), arg);
+            entry::write(&mut page, &entry::head(arg), arg);
         }
     }
     page
@@ -92,11 +92,7 @@ fn commands(command: &Command) -> String {
     for of_command in command.get_subcommands() {
         roff::line(&mut page, &format!(".SS {}", roff::plain(of_command.get_name())));
         let about = of_command.get_long_about().or(of_command.get_about());
-        roff::paragraphs(
-            &mut page,
-            &full_stops(&about.map(ToString::to_string).unwrap_or_default()),
-            ".PP",
-        );
+        roff::paragraphs(&mut page, &entry::sentences(about), ".PP");
         let is_of_all =
             |arg: &Arg| command.get_arguments().any(|of_all| of_all.get_id() == arg.get_id());
         let (of_all, own): (Vec<_>, Vec<_>) = of_command
@@ -107,64 +103,10 @@ fn commands(command: &Command) -> String {
             roff::line(&mut page, ".PP\nIt takes the options above.");
         }
         for arg in own {
-            entry(&mut page, &head(arg), arg);
+            entry::write(&mut page, &entry::head(arg), arg);
         }
     }
     page
-}
-
-/// How the option or argument is written.
-fn head(arg: &Arg) -> String {
-    let value = arg.get_value_names().unwrap_or_default().iter().map(|name| roff::italic(name));
-    let value = value.collect::<Vec<_>>().join(" ");
-    let names = [
-        arg.get_short().map(|short| format!("-{short}")),
-        arg.get_long().map(|long| format!("--{long}")),
-    ];
-    let names: Vec<String> = names.into_iter().flatten().map(|name| roff::bold(&name)).collect();
-    let takes_value = matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
-    match (names.join(", "), takes_value) {
-        (names, _) if names.is_empty() => value,
-        (names, true) => format!("{names} {value}"),
-        (names, false) => names,
-    }
-}
-
-/// An entry of a list: the head, and what the long help says.
-pub fn entry(page: &mut String, head: &str, arg: &Arg) {
-    roff::line(page, ".TP");
-    roff::line(page, head);
-    let help = arg.get_long_help().or(arg.get_help());
-    roff::paragraphs(page, &full_stops(&help.map(ToString::to_string).unwrap_or_default()), ".IP");
-    let takes_value = matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
-    let values = arg.get_possible_values();
-    if takes_value && !values.is_empty() {
-        roff::line(page, ".RS");
-        for value in values {
-            roff::line(page, ".TP");
-            roff::line(page, &roff::bold(value.get_name()));
-            roff::paragraph(
-                page,
-                &full_stops(&value.get_help().map(ToString::to_string).unwrap_or_default()),
-            );
-        }
-        roff::line(page, ".RE");
-    }
-    let defaults: Vec<_> =
-        arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
-    if takes_value && !defaults.is_empty() {
-        roff::line(page, ".IP");
-        roff::paragraph(page, &format!("[default: {}]", defaults.join(",")));
-    }
-}
-
-/// The help's first sentence has none, as it stands in a table there.
-fn full_stops(help: &str) -> String {
-    let ended = |paragraph: &str| {
-        let end = if paragraph.ends_with(['.', ']', '?']) { "" } else { "." };
-        format!("{paragraph}{end}")
-    };
-    help.split("\n\n").map(ended).collect::<Vec<_>>().join("\n\n")
 }
 
 /// The rule of the filters, without its heading.
@@ -188,7 +130,7 @@ fn examples(examples: &[Meaning]) -> String {
         if nth > 0 {
             roff::line(&mut page, ".PP");
         }
-        roff::paragraph(&mut page, &format!("{}:", sentence(meaning.trim_end_matches('?'))));
+        roff::paragraph(&mut page, &format!("{}:", capitalized(meaning.trim_end_matches('?'))));
         roff::line(&mut page, &format!(".PP\n.nf\n.RS 2\n{}\n.RE\n.fi", roff::bold(command)));
     }
     page
@@ -198,13 +140,13 @@ fn list(meanings: &[Meaning]) -> String {
     let mut page = String::new();
     for (code, meaning) in meanings {
         roff::line(&mut page, &format!(".TP\n{}", roff::bold(code)));
-        roff::paragraph(&mut page, &full_stops(&sentence(meaning)));
+        roff::paragraph(&mut page, &entry::full_stops(&capitalized(meaning)));
     }
     page
 }
 
 /// With a capital letter.
-fn sentence(text: &str) -> String {
+fn capitalized(text: &str) -> String {
     let mut chars = text.chars();
     chars
         .next()

@@ -1,6 +1,7 @@
 //! What a package brings besides the program, made from the same definition of the options as the help: manual pages
 //! and completions. The prose of the pages is in docs/man/.
 
+mod entry;
 mod keys;
 mod man;
 mod roff;

@@ -4,12 +4,14 @@
 pub mod search;
 pub mod tracefs;
 
+use std::fs;
 use std::os::fd::IntoRawFd as _;
 
 use anyhow::Context as _;
 use libbpf_rs::Link;
 use libbpf_rs::ProgramMut;
 use perf_event::Builder;
+use perf_event::events::Software;
 use perf_event::events::Tracepoint;
 
 use self::search::Search;
@@ -27,7 +29,7 @@ impl Tracepoints {
     /// # Errors
     /// If the tracepoint's number cannot be learned, or the kernel refuses the program.
     pub fn attach(&mut self, program: &ProgramMut<'_>, name: &str) -> anyhow::Result<Link> {
-        let id = self.look_up(name)?;
+        let id = self.id(name)?;
         // A tracepoint event on one CPU is enough: a program is called on whichever CPU the event happens.
         let event = Builder::new(Tracepoint::with_id(id))
             .any_pid()
@@ -39,11 +41,20 @@ impl Tracepoints {
             .with_context(|| format!("cannot attach to the tracepoint syscalls/{name}"))
     }
 
+    /// Whether these tracepoints are there, and could be opened.
+    ///
+    /// # Errors
+    /// If not: why, and what to do.
+    pub fn look_up(&mut self, names: &[&str]) -> anyhow::Result<()> {
+        check_permission()?;
+        names.iter().try_for_each(|name| self.id(name).map(drop))
+    }
+
     /// The number of the tracepoint syscalls/`name`.
     ///
     /// # Errors
     /// If it cannot be learned: why, and what to do.
-    pub fn look_up(&mut self, name: &str) -> anyhow::Result<u64> {
+    pub fn id(&mut self, name: &str) -> anyhow::Result<u64> {
         tracefs::id(name)
             .or_else(|unread| self.search(name).with_context(|| unread.remedy()))
             .with_context(|| format!("cannot learn the number of the tracepoint syscalls/{name}"))
@@ -55,5 +66,37 @@ impl Tracepoints {
             None => Search::begin()?,
         };
         self.search.insert(search).id(name)
+    }
+}
+
+/// Whether this process may open any event.
+fn check_permission() -> anyhow::Result<()> {
+    let event = Builder::new(Software::DUMMY).observe_self().any_cpu().build();
+    let paranoid = || fs::read_to_string("/proc/sys/kernel/perf_event_paranoid");
+    event.map(drop).with_context(|| refusal(&paranoid().unwrap_or_default()))
+}
+
+/// Why not, by kernel.perf_event_paranoid. Debian's kernels, and those of its children, want CAP_SYS_ADMIN if it is above
+/// 2, which it is as they come. Other kernels know no such value.
+fn refusal(paranoid: &str) -> &'static str {
+    match paranoid.trim().parse::<i32>() {
+        Ok(3..) => {
+            "the kernel refuses perf_event_open(2), until root says: sysctl kernel.perf_event_paranoid=2"
+        }
+        _ => "perf_event_open(2) is refused, as a filter of system calls does it",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::refusal;
+
+    #[test]
+    fn a_refusal_of_debians_names_the_command() {
+        assert!(refusal("3\n").ends_with(": sysctl kernel.perf_event_paranoid=2"));
+        assert!(refusal("4\n").ends_with(": sysctl kernel.perf_event_paranoid=2"));
+        for other in ["2\n", "-1\n", ""] {
+            assert!(!refusal(other).contains("sysctl"), "{other}");
+        }
     }
 }

@@ -16,12 +16,12 @@ use perf_event::Counter;
 use perf_event::events::Tracepoint;
 
 use crate::probe::messages;
-use crate::probe::skel::tracepoints::OpenTracepointsSkel;
-use crate::probe::skel::tracepoints::TracepointsSkel;
-use crate::probe::skel::tracepoints::TracepointsSkelBuilder;
-use crate::probe::skel::tracepoints::types::bss;
-use crate::probe::skel::tracepoints::types::cl_search;
-use crate::probe::skel::tracepoints::types::cl_search_result;
+use crate::probe::skel::lookup::LookupSkel;
+use crate::probe::skel::lookup::LookupSkelBuilder;
+use crate::probe::skel::lookup::OpenLookupSkel;
+use crate::probe::skel::lookup::types::bss;
+use crate::probe::skel::lookup::types::cl_search;
+use crate::probe::skel::lookup::types::cl_search_result;
 
 /// The numbers that are tried for a way into the list. Those below belong to ftrace itself: number 1 would trace every
 /// function of the kernel. Any other will do: it is opened for this process only, never enabled, and closed again.
@@ -35,7 +35,7 @@ const ATTEMPTS: usize = 5;
 
 /// The list, entered.
 pub struct Search {
-    skel: TracepointsSkel<'static>,
+    skel: LookupSkel<'static>,
     event: Counter,
 }
 
@@ -54,9 +54,13 @@ impl Search {
         let event = any_tracepoint()?;
         // One object a process, for as long as the process lives: its own borrow need not end.
         let storage = Box::leak(Box::new(MaybeUninit::uninit()));
-        let skel = TracepointsSkelBuilder::default()
+        let load = |mut open: OpenLookupSkel<'static>| {
+            open.progs.do_nothing.set_autoload(false);
+            open.load()
+        };
+        let skel = LookupSkelBuilder::default()
             .open(storage)
-            .and_then(OpenTracepointsSkel::load)
+            .and_then(load)
             .map_err(messages::explain)
             .context("the kernel does not load the program that searches its tracepoints")?;
         Ok(Self { skel, event })

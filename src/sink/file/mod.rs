@@ -329,7 +329,7 @@ impl Trouble {
         let since = self.told.map_or_else(Instant::now, |(_, since)| since);
         let number = err.raw_os_error();
         if self.told.is_none_or(|(told, _)| told != number) {
-            control.warn(&format!("cannot write: {err}; its records wait"));
+            control.begin_trouble(&format!("cannot write: {err}; its records wait"));
         }
         self.told = Some((number, since));
         self.pause = (2 * self.pause).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
@@ -338,7 +338,7 @@ impl Trouble {
 
     fn is_over(&self, control: &Control) {
         if let Some((_, since)) = self.told {
-            control.say(&format!("goes on after {:.1} s", since.elapsed().as_secs_f64()));
+            control.end_trouble(&format!("goes on after {:.1} s", since.elapsed().as_secs_f64()));
         }
     }
 }

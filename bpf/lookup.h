@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What both sides see of the search for a tracepoint's number. */
-#ifndef CONNLEDGER_TRACEPOINTS_H
-#define CONNLEDGER_TRACEPOINTS_H
+#ifndef CONNLEDGER_LOOKUP_H
+#define CONNLEDGER_LOOKUP_H
 
 enum {
 	CL_TRACEPOINT_NAME = 64, /* bytes of a name, with a zero: a multiple of 8; the longest is 34 */

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Finds the number of a system call's tracepoint in the kernel's own list of them, for who may not read tracefs.
- *
- * User space opens some tracepoint by perf_event_open(2), no matter which, and runs the program until it has an answer.
- * From the open event it goes to the event's place in the list, which is a ring, and around it.
+ * What is looked up before tracing begins, if need be: the number of a system call's tracepoint, and whether programs can
+ * be attached to the kernel's functions.
  */
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
 
-#include "tracepoints.h"
+#include "lookup.h"
 #include "descriptor.bpf.h"
 
 /* What user space asks for, and where the search stands. */
@@ -67,7 +66,10 @@ static __always_inline enum cl_search_result search_on(void)
 }
 
 /*
- * Run by BPF_PROG_TEST_RUN, in the caller's context; for programs of this type there is that since 5.10.
+ * Finds a tracepoint's number in the kernel's own list of them, for who may not read tracefs. User space opens some
+ * tracepoint by perf_event_open(2), no matter which, and has this run until there is an answer: by BPF_PROG_TEST_RUN, in
+ * its own context, which programs of this type have since 5.10. From the open event it goes to the event's place in the
+ * list, which is a ring, and around it.
  */
 SEC("raw_tp")
 int find_tracepoint(void *ctx)
@@ -82,6 +84,13 @@ int find_tracepoint(void *ctx)
 		search.place = search.begin;
 	}
 	search.result = search_on();
+	return 0;
+}
+
+/* Attached to the function that user space names, to see whether that can be done. */
+SEC("fexit")
+int BPF_PROG(do_nothing)
+{
 	return 0;
 }
 

@@ -1,0 +1,160 @@
+//! What the service manager is told, and when.
+
+use std::io::BufRead as _;
+use std::io::BufReader;
+use std::net::TcpListener;
+use std::net::TcpStream;
+use std::os::unix::net::UnixListener;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+use rustix::time::ClockId;
+use rustix::time::clock_gettime;
+
+use crate::manager::Manager;
+use crate::manager::managed;
+use crate::namespace::v4;
+use crate::scene::EVENTS_EACH;
+use crate::scene::Running;
+use crate::scene::Scene;
+
+const WATCHDOG: Duration = Duration::from_secs(4);
+
+/// What connledger sends at half of the watchdog's time, with something to spare for a busy machine.
+const BEAT: Duration = Duration::from_secs(2);
+const LATE: Duration = Duration::from_secs(1);
+
+#[test]
+fn the_manager_hears_of_each_step_in_order() {
+    let Some(scene) = Scene::set() else { return };
+    let manager = Manager::listen(&scene.path("notify"));
+    let log = scene.path("log");
+    let mut command = scene.command(&["-o", &format!("file:{}", log.display())]);
+    let mut running = Running::spawn(managed(&mut command, &scene.path("notify")));
+
+    let word = manager.hear();
+    assert_eq!(word.names(), ["READY", "STATUS"], "nobody watches: no WATCHDOG");
+    assert_eq!(word.get("READY"), "1");
+    assert_eq!(word.get("STATUS"), "tracing: observed 0, written 0, lost 0");
+    running.wait_until_said("tracing");
+
+    scene.connect(3);
+    let before = monotonic();
+    running.signal(Signal::SIGHUP);
+    let word = manager.hear();
+    assert_eq!(word.names(), ["RELOADING", "MONOTONIC_USEC"]);
+    let told = Duration::from_micros(word.get("MONOTONIC_USEC").parse().unwrap());
+    assert!(told + Duration::from_micros(1) > before && told <= monotonic(), "{told:?}");
+    let word = manager.hear();
+    assert_eq!(word.names(), ["READY", "STATUS"]);
+
+    running.signal(Signal::SIGTERM);
+    let word = manager.hear();
+    assert_eq!(word.names(), ["STOPPING", "STATUS"]);
+    assert!(running.wait().success());
+    assert!(manager.hear_all().is_empty(), "that was the last word");
+}
+
+/// Whoever is awake for something else says it then: an idle collector is woken once in the time, not twice.
+#[test]
+fn the_watchdog_hears_in_time_and_not_much_more_often() {
+    let Some(scene) = Scene::set() else { return };
+    let manager = Manager::listen(&scene.path("notify"));
+    let log = format!("file:{}", scene.path("log").display());
+    let mut command = scene.command(&["-o", &log, "--heartbeat", "2"]);
+    managed(&mut command, &scene.path("notify"));
+    command.env("WATCHDOG_USEC", WATCHDOG.as_micros().to_string());
+    let running = Running::spawn(&mut command);
+
+    assert_eq!(manager.hear().names(), ["READY", "WATCHDOG", "STATUS"]);
+    let begun = Instant::now();
+    for _ in 0..4 {
+        let before = Instant::now();
+        let word = manager.hear();
+        assert_eq!(word.names(), ["WATCHDOG", "STATUS"]);
+        assert!(before.elapsed() < BEAT + LATE, "{:?}", before.elapsed());
+    }
+    assert!(begun.elapsed() > 2 * BEAT, "each waits for half of its time at least");
+    running.stop();
+}
+
+/// Another process's watchdog is none of ours.
+#[test]
+fn the_watchdog_may_watch_somebody_else() {
+    let Some(scene) = Scene::set() else { return };
+    let manager = Manager::listen(&scene.path("notify"));
+    let mut command = scene.command(&["-o", &format!("file:{}", scene.path("log").display())]);
+    managed(&mut command, &scene.path("notify"));
+    command.env("WATCHDOG_USEC", "1000").env("WATCHDOG_PID", "1");
+    let running = Running::spawn(&mut command);
+    assert_eq!(manager.hear().names(), ["READY", "STATUS"]);
+    running.stop();
+    let words = manager.hear_all();
+    assert_eq!(words.len(), 1, "{words:?}");
+}
+
+/// An output without a reader keeps a long list from being told. The start is given time, and is over when it is told.
+#[test]
+fn a_long_start_asks_for_time() {
+    let Some(scene) = Scene::set() else { return };
+    let listener = TcpListener::bind(v4()).unwrap();
+    let open: Vec<_> = (0..300)
+        .map(|_| (TcpStream::connect(listener.local_addr().unwrap()).unwrap(), listener.accept()))
+        .collect();
+    let manager = Manager::listen(&scene.path("notify"));
+    let socket = scene.path("reader");
+    let output = format!("unix:{},on-full=block,queue=1", socket.display());
+    let mut command = scene.command(&["-o", &output]);
+    let running = Running::spawn(managed(&mut command, &scene.path("notify")));
+    for _ in 0..2 {
+        let word = manager.hear();
+        assert_eq!(word.names(), ["EXTEND_TIMEOUT_USEC", "STATUS"]);
+        assert_eq!(word.get("EXTEND_TIMEOUT_USEC"), "60000000");
+        let status = word.get("STATUS");
+        assert!(status.starts_with("listing what is open: observed "), "{status}");
+        let waiting = format!("; unix:{}: there is no such socket", socket.display());
+        assert!(status.contains(&waiting), "{status}");
+    }
+    // That is no reload of what has not begun.
+    running.signal(Signal::SIGHUP);
+    let reader = UnixListener::bind(&socket).unwrap();
+    thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let lines = BufReader::new(reader.accept().unwrap().0).lines();
+            lines.map(Result::unwrap).filter(|line| line.contains(r#""event":"open""#)).count()
+        });
+        let word = manager.hear_news();
+        assert_eq!(word.names(), ["READY", "STATUS"]);
+        running.stop();
+        assert!(reading.join().unwrap() >= 2 * open.len());
+    });
+    drop(open);
+}
+
+/// A manager that does not read holds up nobody.
+#[test]
+fn a_manager_that_hangs_is_not_waited_for() {
+    let Some(scene) = Scene::set() else { return };
+    let manager = Manager::listen(&scene.path("notify"));
+    let log = scene.path("log");
+    let mut command = scene.command(&["-o", &format!("file:{}", log.display())]);
+    managed(&mut command, &scene.path("notify"));
+    command.env("WATCHDOG_USEC", "20000");
+    let mut running = Running::spawn(&mut command);
+    let complaint = "warning: cannot tell the service manager how it stands: it does not read";
+    running.wait_until_said(complaint);
+    scene.connect(10);
+    let said = running.stop();
+    assert_eq!(said.matches(complaint).count(), 1, "once: {said}");
+    // With the one that ends the server.
+    let events = 11 * EVENTS_EACH;
+    assert!(said.contains(&format!("observed {events} = written {events} + lost 0")), "{said}");
+    let words = manager.hear_all();
+    assert!(words.len() > 1, "{words:?}");
+}
+
+fn monotonic() -> Duration {
+    clock_gettime(ClockId::Monotonic).try_into().unwrap()
+}
