@@ -97,6 +97,14 @@ fn everything_goes_on() {
             scene.path("rotated.1").exists()
         });
 
+        // Where it stands is written down, and if the file is gone it is made again.
+        let state = scene.path(".log.state");
+        fs::remove_file(&state).unwrap();
+        wait_until("its state", || {
+            connect(1);
+            fs::read(&state).is_ok_and(|line| line.starts_with(b"{"))
+        });
+
         // There is a reason to attach more.
         let _ring = IoUring::new(4).unwrap();
         follows_io(&running);
@@ -115,6 +123,7 @@ fn everything_goes_on() {
 
         powerless(&running);
         running.stop();
+        assert!(fs::read_to_string(&state).unwrap().contains("\"stopped\":\"interrupted\""));
         read.extend(reader.until("\"event\":\"stop\""));
         let (by_socket, _) = Log::runs(&read).remove(0).without_doubles();
         by_socket.check(&to_socket);
