@@ -14,9 +14,13 @@ use crate::host::Identity;
 use crate::host::is_id;
 use crate::ledger::Previous;
 use crate::ledger::StopReason;
+use crate::verify::printable;
 
 /// Name and version of the line's form.
 const SCHEMA: &str = "connledger-state/1";
+
+/// How the line of any version begins.
+const BEGINNING: &[u8] = b"{\"schema\":\"connledger-state/";
 
 /// Its length with the newline, bytes: a sector of the oldest disks, and more than it ever needs.
 pub const SIZE: usize = 512;
@@ -77,6 +81,12 @@ pub fn blank() -> [u8; SIZE] {
     line
 }
 
+/// Whether it is a line of this or another version, sound or not, or none yet: a file that may be written over.
+pub fn is_ours(bytes: &[u8]) -> bool {
+    let is_blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0;
+    bytes.starts_with(BEGINNING) || bytes.iter().all(is_blank)
+}
+
 /// Where the last run ended, as it was left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Last {
@@ -132,7 +142,8 @@ impl Last {
         if line.iter().all(u8::is_ascii_whitespace) {
             return Ok(None);
         }
-        let fields: Fields = serde_json::from_slice(line).map_err(|err| err.to_string())?;
+        let fields: Fields =
+            serde_json::from_slice(line).map_err(|err| printable(&err.to_string()))?;
         let Fields { schema, run, pid, boot_id, seq, until, until_boot_ns, stopped } = fields;
         if schema != SCHEMA {
             return Err(format!("it is not of the form {SCHEMA}"));

@@ -79,13 +79,13 @@ fn what_is_damaged_is_said_and_begun_anew() {
         sound.replace("\"seq\":7", "\"seq\":0"),
         sound.replace("00000000000000a1", "\\u001b[31m"),
         sound.replace("2026-", "1926-"),
-        sound.replace("\"pid\"", "\"moon\""),
-        "x".repeat(10 * SIZE),
+        sound.trim_end().replace("\"pid\"", "\"\\u001b[31m\""),
     ] {
         fs::write(&path, &damaged).expect("a file");
         let Opened { state, last, warning } = opened(&path, true).expect(&damaged);
         assert_eq!(last, None, "{damaged}");
         let warning = warning.expect(&damaged);
+        assert!(!warning.contains('\u{1b}'), "it drives no terminal");
         assert!(warning.contains("is damaged, and begun anew"), "{warning}");
         drop(state);
         assert_eq!(fs::read(&path).expect("a file"), line::blank());
@@ -93,6 +93,21 @@ fn what_is_damaged_is_said_and_begun_anew() {
     fs::write(&path, sound.trim_end()).expect("a file");
     let found = opened(&path, true).expect("shorter, and sound");
     assert_eq!((found.last.expect("a run").seq, found.warning), (7, None));
+}
+
+/// Somebody has named a file of his own.
+#[test]
+fn what_is_not_ours_is_left_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("state");
+    for other in ["x".to_owned(), " \n".repeat(SIZE), "{\"schema\":\"connledger/1.0\"}".to_owned()]
+    {
+        fs::write(&path, &other).expect("a file");
+        let said = opened(&path, true).expect_err(&other).to_string();
+        assert!(said.contains("it holds something else, which is left as it is"), "{said}");
+        assert!(opened(&path, false).expect("it goes on").state.is_none());
+        assert_eq!(fs::read_to_string(&path).expect("a file"), other);
+    }
 }
 
 #[test]
@@ -149,4 +164,25 @@ fn where_it_cannot_be_it_is_an_error_if_it_was_asked_for() {
             .to_string()
             .contains("no regular file")
     );
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_are_a_state_or_not(bytes: Vec<u8>) {
+        let _ = Last::parse(&bytes);
+    }
+
+    /// A line that somebody has changed in one place.
+    #[test]
+    fn a_changed_line_is_a_state_or_not(at in 0..SIZE, byte: u8) {
+        let mut line = Line::new(&identity("00000000000000a1"));
+        line.set(7, position(7, 7).until, Some(StopReason::Interrupted));
+        let mut bytes = line.bytes().to_vec();
+        bytes[at] = byte;
+        if let Ok(Some(last)) = Last::parse(&bytes) {
+            let previous = last.before(position(0, 1 << 40).until, "x");
+            proptest::prop_assert_eq!(previous.run.len(), 16);
+            proptest::prop_assert!(previous.seq > 0);
+        }
+    }
 }
