@@ -14,6 +14,7 @@ use crate::host::Identity;
 use crate::host::is_id;
 use crate::ledger::Previous;
 use crate::ledger::StopReason;
+use crate::verify::printable;
 
 /// Name and version of the line's form.
 const SCHEMA: &str = "connledger-state/1";
@@ -132,7 +133,8 @@ impl Last {
         if line.iter().all(u8::is_ascii_whitespace) {
             return Ok(None);
         }
-        let fields: Fields = serde_json::from_slice(line).map_err(|err| err.to_string())?;
+        let fields: Fields =
+            serde_json::from_slice(line).map_err(|err| printable(&err.to_string()))?;
         let Fields { schema, run, pid, boot_id, seq, until, until_boot_ns, stopped } = fields;
         if schema != SCHEMA {
             return Err(format!("it is not of the form {SCHEMA}"));

@@ -79,13 +79,14 @@ fn what_is_damaged_is_said_and_begun_anew() {
         sound.replace("\"seq\":7", "\"seq\":0"),
         sound.replace("00000000000000a1", "\\u001b[31m"),
         sound.replace("2026-", "1926-"),
-        sound.replace("\"pid\"", "\"moon\""),
+        sound.replace("\"pid\"", "\"\\u001b[31m\""),
         "x".repeat(10 * SIZE),
     ] {
         fs::write(&path, &damaged).expect("a file");
         let Opened { state, last, warning } = opened(&path, true).expect(&damaged);
         assert_eq!(last, None, "{damaged}");
         let warning = warning.expect(&damaged);
+        assert!(!warning.contains('\u{1b}'), "it drives no terminal");
         assert!(warning.contains("is damaged, and begun anew"), "{warning}");
         drop(state);
         assert_eq!(fs::read(&path).expect("a file"), line::blank());
@@ -149,4 +150,25 @@ fn where_it_cannot_be_it_is_an_error_if_it_was_asked_for() {
             .to_string()
             .contains("no regular file")
     );
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_are_a_state_or_not(bytes: Vec<u8>) {
+        let _ = Last::parse(&bytes);
+    }
+
+    /// A line that somebody has changed in one place.
+    #[test]
+    fn a_changed_line_is_a_state_or_not(at in 0..SIZE, byte: u8) {
+        let mut line = Line::new(&identity("00000000000000a1"));
+        line.set(7, position(7, 7).until, Some(StopReason::Interrupted));
+        let mut bytes = line.bytes().to_vec();
+        bytes[at] = byte;
+        if let Ok(Some(last)) = Last::parse(&bytes) {
+            let previous = last.before(position(0, 1 << 40).until, "x");
+            proptest::prop_assert_eq!(previous.run.len(), 16);
+            proptest::prop_assert!(previous.seq > 0);
+        }
+    }
 }

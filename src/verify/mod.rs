@@ -24,6 +24,7 @@ pub use self::input::Source;
 use self::problems::Kind;
 use self::problems::Ledger;
 use self::problems::Place;
+pub(crate) use self::problems::printable;
 use self::progress::Progress;
 use self::record::Fault;
 use self::report::Report;

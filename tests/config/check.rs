@@ -47,6 +47,7 @@ fn it_says_what_is_asked_for() {
         "  queue         16384 records; when it is full: drop",
         "  send buffer   64KiB",
         "                warning: there is no /run/nobody/x.sock yet",
+        "state           nowhere",
     ] {
         assert!(said.lines().any(|said| said == line), "{line}\n{said}");
     }
@@ -59,10 +60,14 @@ fn it_says_what_is_asked_for() {
         "output 2        stdout",
         "  format        a table",
         "  queue         4096 records; when it is full: block",
+        &format!("state           {}/.x.ndjson.state", written.directory().display()),
     ] {
         assert!(said.lines().any(|said| said == line), "{line}\n{said}");
     }
     assert!(!said.contains("warning"), "{said}");
+    let said = reported(&written.path(), &["--state", "/no/such/state"]);
+    assert!(said.contains("state           /no/such/state\n"), "{said}");
+    assert!(said.contains("warning: there is no /no/such\n"), "{said}");
     assert!(!log.exists(), "it was opened");
 }
 
