@@ -58,6 +58,7 @@ need_test() {
 	# scripts/python-env.sh
 	need python3-venv python3 python3 -c 'import ensurepip'
 	need strace strace program strace
+	need libcap2-bin libcap program setcap
 	need systemd systemd program journalctl
 	# A Debian to install the packages into, and to boot: scripts/debian-root.sh
 	need debootstrap debootstrap program debootstrap

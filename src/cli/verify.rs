@@ -11,7 +11,8 @@ pub struct VerifyOptions {
     /// Logs: plain, gzip or zstd; `-` is stdin
     ///
     /// In any order: rotated generations, several runs in one file, one run in several files. Each line is held
-    /// against the schema, each run's numbers and books are checked.
+    /// against the schema, each run's numbers and books are checked. Where a run names the one before it, the end that one
+    /// lacks is missing, too, and the time in which nobody watched is told.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 

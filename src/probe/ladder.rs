@@ -43,7 +43,8 @@ const CONNECT: &str = function!("", "connect");
 pub enum AcceptRung {
     /// The exits of accept and accept4; not reached by io_uring.
     Tracepoint,
-    /// The same, of the kernel's functions for them: where there is no perf_event_open(2).
+    /// The same, of the kernel's functions for them: where there is no perf_event_open(2). The second best, for it does
+    /// not see the end of a call that began before it was attached.
     Function,
 }
 
@@ -129,7 +130,7 @@ impl AcceptRung {
 pub enum ConnectRung {
     /// The entry and the exit of connect; not reached by fast open and io_uring.
     Tracepoint,
-    /// The same, of the kernel's function for it: where there is no perf_event_open(2).
+    /// The same, of the kernel's function for it: where there is no perf_event_open(2). The second best, as for accept.
     Function,
 }
 

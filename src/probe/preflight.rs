@@ -1,5 +1,6 @@
 //! What must be there before anything is loaded, said in the words of who has to provide it.
 
+use std::env;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -55,9 +56,11 @@ fn check_capabilities() -> anyhow::Result<()> {
             .map(|(_, name)| name)
             .collect();
     if !missing.is_empty() {
+        let program = env::current_exe();
+        let program = program.as_deref().unwrap_or(Path::new("connledger")).display();
         bail!(
-            "not permitted to trace: {} missing; run it as root (sudo connledger), \
-             or grant CAP_BPF and CAP_PERFMON",
+            "not permitted to trace: {} missing; run it as root (sudo connledger), or let whoever may run it trace: \
+             sudo setcap cap_bpf,cap_perfmon=ep {program}",
             missing.join(" and ")
         );
     }

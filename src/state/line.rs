@@ -19,6 +19,9 @@ use crate::verify::printable;
 /// Name and version of the line's form.
 const SCHEMA: &str = "connledger-state/1";
 
+/// How the line of any version begins.
+const BEGINNING: &[u8] = b"{\"schema\":\"connledger-state/";
+
 /// Its length with the newline, bytes: a sector of the oldest disks, and more than it ever needs.
 pub const SIZE: usize = 512;
 
@@ -76,6 +79,12 @@ pub fn blank() -> [u8; SIZE] {
     let mut line = [b' '; SIZE];
     line[SIZE - 1] = b'\n';
     line
+}
+
+/// Whether it is a line of this or another version, sound or not, or none yet: a file that may be written over.
+pub fn is_ours(bytes: &[u8]) -> bool {
+    let is_blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0;
+    bytes.starts_with(BEGINNING) || bytes.iter().all(is_blank)
 }
 
 /// Where the last run ended, as it was left.

@@ -199,10 +199,11 @@ fn open(path: &Path) -> Result<(Held, Found), Refused> {
         held => held?,
     };
     let found = read(&held.file).map_err(Refused::System)?;
-    let found = match found {
-        Some(line) => Last::parse(&line),
-        None => Err("it is too long".to_owned()),
+    let Some(line) = found.filter(|line| line::is_ours(line)) else {
+        let reason = "it holds something else, which is left as it is; name another file";
+        return Err(Refused::System(io::Error::other(reason)));
     };
+    let found = Last::parse(&line);
     if !matches!(found, Ok(Some(_))) {
         // Its room on the disk is taken before anything depends on it.
         make(&held.file, path).map_err(Refused::System)?;

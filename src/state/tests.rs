@@ -79,8 +79,7 @@ fn what_is_damaged_is_said_and_begun_anew() {
         sound.replace("\"seq\":7", "\"seq\":0"),
         sound.replace("00000000000000a1", "\\u001b[31m"),
         sound.replace("2026-", "1926-"),
-        sound.replace("\"pid\"", "\"\\u001b[31m\""),
-        "x".repeat(10 * SIZE),
+        sound.trim_end().replace("\"pid\"", "\"\\u001b[31m\""),
     ] {
         fs::write(&path, &damaged).expect("a file");
         let Opened { state, last, warning } = opened(&path, true).expect(&damaged);
@@ -94,6 +93,21 @@ fn what_is_damaged_is_said_and_begun_anew() {
     fs::write(&path, sound.trim_end()).expect("a file");
     let found = opened(&path, true).expect("shorter, and sound");
     assert_eq!((found.last.expect("a run").seq, found.warning), (7, None));
+}
+
+/// Somebody has named a file of his own.
+#[test]
+fn what_is_not_ours_is_left_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("state");
+    for other in ["x".to_owned(), " \n".repeat(SIZE), "{\"schema\":\"connledger/1.0\"}".to_owned()]
+    {
+        fs::write(&path, &other).expect("a file");
+        let said = opened(&path, true).expect_err(&other).to_string();
+        assert!(said.contains("it holds something else, which is left as it is"), "{said}");
+        assert!(opened(&path, false).expect("it goes on").state.is_none());
+        assert_eq!(fs::read_to_string(&path).expect("a file"), other);
+    }
 }
 
 #[test]

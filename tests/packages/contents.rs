@@ -6,8 +6,8 @@ use std::path::Path;
 
 use crate::made::PROJECT;
 
-/// Files of both packages, by their modes; all of them root's.
-const SHARED: &[(u32, &str)] = &[
+/// Files of both packages, and of make install, by their modes; all of them root's.
+pub const SHARED: &[(u32, &str)] = &[
     (0o755, "/usr/bin/connledger"),
     (0o644, "/etc/connledger/connledger.toml"),
     (0o644, "/etc/lnav/formats/connledger/connledger.json"),

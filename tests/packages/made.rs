@@ -81,6 +81,10 @@ fn can_make() -> bool {
             return false;
         }
     }
+    if !Path::new(PROJECT).join(".git").exists() {
+        skip("needs a clone: git says what the source is");
+        return false;
+    }
     can_trace()
 }
 
@@ -130,13 +134,15 @@ fn copy_source(folder: &Path) {
         }
         if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.unwrap();
     }
-    let copy = "git ls-files -z --cached --others --exclude-standard --deduplicate | \
+    let copy = "git -c safe.directory='*' ls-files -z --cached --others --exclude-standard --deduplicate | \
         xargs -0 sh -c 'for file; do [ ! -e \"$file\" ] || cp --parents -a \"$file\" \"$0\"; done' \"$1\"";
     printed(Command::new("sh").args(["-c", copy, "sh"]).arg(folder).current_dir(PROJECT));
 }
 
 fn git(arguments: &[&str]) -> String {
-    let said = printed(Command::new("git").args(arguments).current_dir(PROJECT));
+    // sudo is no other user.
+    let mut git = Command::new("git");
+    let said = printed(git.args(["-c", "safe.directory=*"]).args(arguments).current_dir(PROJECT));
     said.trim().to_owned()
 }
 

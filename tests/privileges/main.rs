@@ -26,6 +26,7 @@ mod turn;
 
 mod directories;
 mod dropped;
+mod granted;
 mod refused;
 mod ring;
 mod tracepoints;

@@ -4,6 +4,7 @@ use std::fs;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
 use nix::unistd::Gid;
@@ -42,26 +43,14 @@ impl Who {
         if self == Self::Root {
             return plain;
         }
-        // Where it was built others may have no way to it.
-        let binary = scene.path("connledger");
-        if !binary.exists() {
-            fs::copy(plain.get_program(), &binary).expect("a copy");
-            fs::set_permissions(&binary, Permissions::from_mode(0o755)).expect("permissions");
-        }
-        let mut command = Command::new("setpriv");
-        let user = Self::USER;
+        let mut command = as_user();
         command
-            .args([
-                format!("--reuid={user}"),
-                format!("--regid={user}"),
-                "--clear-groups".to_owned(),
-            ])
             .args(["--inh-caps=-all,+bpf,+perfmon", "--ambient-caps=-all,+bpf,+perfmon"])
             .arg("--bounding-set=-all,+bpf,+perfmon");
         if self == Self::UserOfNoNewPrivileges {
             command.arg("--no-new-privs");
         }
-        command.arg(&binary).args(plain.get_args());
+        command.arg(copied(&plain, scene)).args(plain.get_args());
         command
     }
 
@@ -71,6 +60,24 @@ impl Who {
         running.wait_until_said("tracing; Ctrl-C stops");
         running
     }
+}
+
+/// A command of the user's, to be continued with further options of setpriv and what it is to run.
+pub fn as_user() -> Command {
+    let mut command = Command::new("setpriv");
+    let user = Who::USER;
+    command.args([format!("--reuid={user}"), format!("--regid={user}")]).arg("--clear-groups");
+    command
+}
+
+/// A copy of a command's program: where it was built others may have no way to it.
+pub fn copied(command: &Command, scene: &Scene) -> PathBuf {
+    let binary = scene.path("connledger");
+    if !binary.exists() {
+        fs::copy(command.get_program(), &binary).expect("a copy");
+        fs::set_permissions(&binary, Permissions::from_mode(0o755)).expect("permissions");
+    }
+    binary
 }
 
 /// Gives a file or directory to a user.

@@ -156,10 +156,14 @@ fn when_it_is_taken_away_it_is_made_again() {
     running.wait_until_said("was removed or replaced; it is made again");
     wait_until("it is there", || state.exists());
     // Somebody puts back an old one.
-    fs::write(scene.path("old"), "old").unwrap();
+    fs::write(scene.path("old"), [b' '; 512]).unwrap();
     fs::rename(scene.path("old"), &state).unwrap();
-    let written = |line: Vec<u8>| line.starts_with(b"{") && line.len() == 512;
-    wait_until("it is ours again", || written(fs::read(&state).unwrap_or_default()));
+    wait_until("it is ours again", || fs::read(&state).unwrap().starts_with(b"{"));
+    // Somebody puts his own file there.
+    fs::write(scene.path("his"), "his").unwrap();
+    fs::rename(scene.path("his"), &state).unwrap();
+    running.wait_until_said("it holds something else, which is left as it is");
+    assert_eq!(fs::read(&state).unwrap(), b"his");
     load.end();
     // At the end it is looked again.
     fs::remove_file(&state).unwrap();
