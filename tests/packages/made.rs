@@ -124,19 +124,16 @@ fn copy_package(from: &Path, place: &Path, ending: &str) -> PathBuf {
     place.join(name)
 }
 
-/// What git would take, with its dates; what was built there before stays, so that cargo need not do it again.
+/// What git would take, with its dates, and nothing else but what was built there before. Of what is as it was not even
+/// a folder is touched, so that cargo need not build it again.
 fn copy_source(folder: &Path) {
+    const COPY: &str = r#"set -e
+        (cd "$1" && find . -path ./target -prune -o -type f -print0) |
+            xargs -0 -r sh -c 'for file; do [ -e "$file" ] || rm "$0/$file"; done' "$1"
+        git -c safe.directory='*' ls-files -z --cached --others --exclude-standard --deduplicate |
+            xargs -0 sh -c 'for file; do [ ! -e "$file" ] || cp --parents -a "$file" "$0"; done' "$1""#;
     fs::create_dir_all(folder).unwrap();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.ends_with("target") {
-            continue;
-        }
-        if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.unwrap();
-    }
-    let copy = "git -c safe.directory='*' ls-files -z --cached --others --exclude-standard --deduplicate | \
-        xargs -0 sh -c 'for file; do [ ! -e \"$file\" ] || cp --parents -a \"$file\" \"$0\"; done' \"$1\"";
-    printed(Command::new("sh").args(["-c", copy, "sh"]).arg(folder).current_dir(PROJECT));
+    printed(Command::new("sh").args(["-c", COPY, "sh"]).arg(folder).current_dir(PROJECT));
 }
 
 fn git(arguments: &[&str]) -> String {

@@ -1,6 +1,8 @@
 //! What the distributions' own checkers say of the packages, and what the packages ask for.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use crate::made;
@@ -74,5 +76,39 @@ fn the_rpm_requires_nothing_else() {
         let known = LIBRARIES.contains(&name)
             || ["/bin/sh", "config", "rpmlib", "rtld", "systemd"].contains(&name);
         assert!(known, "{wanted}");
+    }
+}
+
+/// Of every crate that is linked in, one of the licences that it offers is among those that the .rpm names, and it
+/// stands in THIRD-PARTY. One with other terms is to be looked at by somebody.
+#[test]
+fn the_licences_of_all_crates_are_known() {
+    let Some(packages) = made::first() else { return };
+    let named = printed(
+        Command::new("rpm").args(["-qp", "--queryformat", "%{LICENSE}"]).arg(&packages.rpm),
+    );
+    let is_named = |licence: &str| named.split([' ', '(', ')']).any(|known| known == licence);
+    let third_party =
+        fs::read_to_string(Path::new(made::PROJECT).join("target/package/THIRD-PARTY")).unwrap();
+
+    let mut tree = Command::new("cargo");
+    tree.args([
+        "tree",
+        "--locked",
+        "--edges",
+        "normal,no-proc-macro",
+        "--prefix",
+        "none",
+        "--no-dedupe",
+    ]);
+    let crates = printed(tree.args(["--format", "{p}|{l}"]).current_dir(made::PROJECT));
+    for line in crates.lines().filter(|line| !line.starts_with("connledger ")) {
+        let (name, licence) = line.split_once('|').unwrap();
+        let is_known = licence.split(" OR ").any(|choice| choice.split(" AND ").all(is_named));
+        assert!(is_known, "{name}: {licence}");
+        assert!(
+            third_party.contains(&format!("\n{name}\n    {licence}\n")),
+            "{name} is not in THIRD-PARTY"
+        );
     }
 }
