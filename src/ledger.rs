@@ -224,7 +224,9 @@ impl Ledger {
         self.counters.observed.iter().sum::<u64>() + self.skipped_accepts
     }
 
-    fn filtered(&self) -> u64 {
+    /// Events of those that nobody wanted, by then.
+    #[must_use]
+    pub fn filtered(&self) -> u64 {
         self.counters.filtered.iter().sum::<u64>() + self.beyond_limit
     }
 

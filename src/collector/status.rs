@@ -45,9 +45,13 @@ impl Collector<'_> {
     /// The figures, and which outputs are behind, and why.
     fn status(&self, doing: &str) -> String {
         let ledger = &self.intake.borrow().ledger;
-        let (observed, written) = (ledger.observed(), ledger.written());
-        let lost = ledger.losses().total();
-        let mut status = format!("{doing}: observed {observed}, written {written}, lost {lost}");
+        let mut status = format!(
+            "{doing}: observed {}, written {}, lost {}, filtered {}",
+            ledger.observed(),
+            ledger.written(),
+            ledger.losses().total(),
+            ledger.filtered()
+        );
         for outlet in &self.outlets {
             let name = outlet.name();
             let lost = outlet.own_losses().events();

@@ -17,8 +17,6 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
-use nix::sys::signal::Signal;
-use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
@@ -29,13 +27,14 @@ use crate::skip::skip;
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// In a mount namespace of its own, and killed with the thread that started it: mounts the root, and boots it. Its
-/// arguments: the cgroup to live in, the folder to mount at, the root below, the machine's name.
+/// arguments: the cgroup to live in, the folder to mount at, the root below, the machine's name. It is the first process
+/// of a pid namespace, too: who kills systemd-nspawn alone leaves the machine running.
 ///
 /// systemd-nspawn keeps bpf and `perf_event_open` from its containers, unless told; and folders under /run, which
 /// need not be in memory.
 const BOOT: &str = r#"
 set -e
-[ -z "$1" ] || echo $$ >"$1/cgroup.procs"
+[ -z "$1" ] || echo 0 >"$1/cgroup.procs"
 mount -t tmpfs -o mode=755 connledger-test "$2"
 mkdir "$2/upper" "$2/work" "$2/root"
 mount -t overlay -o "lowerdir=$3,upperdir=$2/upper,workdir=$2/work" connledger-test "$2/root"
@@ -74,7 +73,7 @@ impl Machine {
         let cgroup = own_cgroup(&name);
         let mut nspawn = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"])
-            .args(["sh", "-c", BOOT, "sh"])
+            .args(["--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", BOOT, "sh"])
             .arg(cgroup.as_deref().unwrap_or(Path::new("")))
             .arg(folder.path())
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("target/roots/debian"))
@@ -145,9 +144,8 @@ impl Drop for Machine {
             let journal = self.try_run("journalctl --no-pager --lines=60");
             eprintln!("the machine's journal:\n{}", String::from_utf8_lossy(&journal.stdout));
         }
-        // Everything in it dies with its first process, and that with systemd-nspawn.
+        // unshare: everything in its pid namespace dies with it.
         let _ = self.nspawn.kill();
-        let _ = kill(self.leader, Signal::SIGKILL);
         let _ = self.nspawn.wait();
         if let Some(cgroup) = &self.cgroup {
             remove_cgroup(cgroup);
@@ -175,25 +173,27 @@ fn has_programs() -> bool {
     true
 }
 
-/// The machine's first process: the one child of systemd-nspawn whose namespace it is the first in.
+/// The machine's first process: the child of systemd-nspawn, which is the child of unshare.
 fn leader(nspawn: &mut Child) -> Pid {
-    let pid = nspawn.id();
+    let pid = nspawn.id().to_string();
     let mut leader = None;
-    wait_until("systemd-nspawn's child", || {
+    wait_until("the machine's first process", || {
         let ended = nspawn.try_wait().expect("wait");
         assert!(ended.is_none(), "systemd-nspawn ended, {ended:?}");
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-        leader = children.unwrap_or_default().split_whitespace().find_map(|child| {
-            let status = fs::read_to_string(format!("/proc/{child}/status")).ok()?;
-            let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
-            // As init, not as the helper that it begins as.
-            let name = fs::read_to_string(format!("/proc/{child}/comm")).ok()?;
-            let is_first = pids.split_whitespace().skip(1).eq(["1"]);
-            (is_first && name.trim() == "systemd").then(|| child.parse().expect("a pid"))
+        let mut grandchildren = children(&pid).into_iter().flat_map(|child| children(&child));
+        // As systemd, not as the helper that it begins as.
+        leader = grandchildren.find(|child| {
+            let name = fs::read_to_string(format!("/proc/{child}/comm"));
+            name.is_ok_and(|name| name.trim() == "systemd")
         });
         leader.is_some()
     });
-    Pid::from_raw(leader.expect("it was waited for"))
+    Pid::from_raw(leader.and_then(|pid| pid.parse().ok()).expect("it was waited for"))
+}
+
+fn children(pid: &str) -> Vec<String> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    children.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
 }
 
 /// A cgroup of version 2 of its own: two machines in one would mix up their units. None where there are none.
