@@ -79,7 +79,7 @@ need_guest() {
 	[ "$(uname -m)" = x86_64 ] && grep -qs '^ID=debian$' /etc/os-release || return 0
 	need qemu-system-x86 qemu-system-x86 program qemu-system-x86_64
 	need busybox-static busybox program busybox
-	need_unpacked linux-image-cloud-amd64 boot
+	ls /boot/vmlinuz-*-cloud-amd64 >/dev/null 2>&1 || need_unpacked linux-image-cloud-amd64 boot
 }
 
 need_lint() {

@@ -28,13 +28,6 @@ fn assert_hooks(log: &Log, kind: &str) {
     }
 }
 
-/// Whether reads and writes can be seen: since Linux 6.3.
-fn sees_io() -> bool {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    let mut numbers = release.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
-    (numbers.next(), numbers.next()) >= (Some(6), Some(3))
-}
-
 #[test]
 #[ignore = "runs in the guest"]
 fn all_but_root_see_by_functions() {
@@ -47,10 +40,11 @@ fn all_but_root_see_by_functions() {
     }
 }
 
-/// The one accept that functions do not show: it began before they were attached.
+/// The one accept that functions do not show: it began before they were attached. Nothing announces it, so reads and
+/// writes are not followed yet, even where they can be.
 #[test]
 #[ignore = "runs in the guest"]
-fn who_was_waiting_is_told_by_what_it_does_next() {
+fn who_was_waiting_is_told_at_the_close() {
     let scene = Scene::set().expect("root");
     let listener = TcpListener::bind(v4()).unwrap();
     let server = listener.local_addr().unwrap();
@@ -78,5 +72,5 @@ fn who_was_waiting_is_told_by_what_it_does_next() {
     let accepts: Vec<_> = log.of_kind("accept").collect();
     assert_eq!(accepts.len(), 1, "{accepts:#?}");
     assert_eq!(accepts[0]["process"]["pid"], process::id());
-    assert_eq!(accepts[0]["attributed_to"], if sees_io() { "io" } else { "listener" });
+    assert_eq!(accepts[0]["attributed_to"], "listener");
 }
