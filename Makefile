@@ -35,7 +35,7 @@ test: ## run every test, as root where possible; options of cargo test: make tes
 .PHONY: install
 install: ## install what make build made: make install PREFIX=/usr (or /usr/local) DESTDIR=/tmp/root
 	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" SYSCONFDIR="$(SYSCONFDIR)" UNITDIR="$(UNITDIR)" ZSHDIR="$(ZSHDIR)" \
-		BINARY="$(BINARY)" scripts/install.sh
+		BINARY="$(BINARY)" LICENSES="$(LICENSES)" scripts/install.sh
 
 .PHONY: deb rpm package-binary
 deb: ## make a package for Debian and Ubuntu in target/package/
