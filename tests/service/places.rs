@@ -8,13 +8,13 @@ use crate::machine::wait_until;
 const MANY: usize = 300;
 
 /// A shipper: it makes a socket, and prints what comes.
-const SHIPPER: &str = r#"
+const SHIPPER: &str = r"
 use IO::Socket::UNIX;
 my $listener = IO::Socket::UNIX->new(Local => $ARGV[0], Listen => 1) or die $!;
 $| = 1;
 my $connection = $listener->accept or die $!;
 print while <$connection>;
-"#;
+";
 
 #[test]
 fn one_line_sends_it_somewhere_else() {
