@@ -171,6 +171,7 @@ impl Collector<'_> {
             outlet.retry();
         }
         self.tell_reloaded();
+        self.note_begin();
         self.tell_alive();
         Ok(())
     }
@@ -294,11 +295,20 @@ impl Collector<'_> {
         }
     }
 
-    /// Writes down where the run stands: all that has a number is about to be handed over.
+    /// Has it remembered where the run stands: all that has a number is about to be handed over.
     fn note(&mut self) {
         let Some(state) = &mut self.state else { return };
-        if let Some(said) = state.note(&self.intake.borrow().ledger.position()) {
-            complain(&said);
+        if !state.has_begun() && self.outlets.iter().any(Outlet::has_begun) {
+            state.begin();
+        }
+        state.note(self.intake.borrow().ledger.position());
+    }
+
+    /// The same at once when an output has this run's `start`: should the run be killed, the next one names it.
+    fn note_begin(&mut self) {
+        let knows = self.state.as_ref().is_none_or(State::has_begun);
+        if !knows && self.outlets.iter().any(Outlet::has_begun) {
+            self.note();
         }
     }
 

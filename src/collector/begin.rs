@@ -127,7 +127,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         losses_told: Losses::default(),
         generation: crate::process::FIRST_GENERATION,
     };
-    let previous = last.map(|last| last.before(since, &identity.boot_id));
+    let previous = last.map(|last| last.previous(since, &identity.boot_id));
     collector.begin(&identity, since, previous)?;
     let reason = collector.collect()?;
     collector.end(reason)
@@ -150,11 +150,11 @@ fn effective_filters(config: &Config, readers: &[OwnedFd]) -> Filters {
 
 /// The run before, for who looks on.
 fn follows(previous: &Previous) -> String {
-    let Previous { run, stopped, gap_us, .. } = previous;
+    let Previous { run, stopped, gap_us, unwritten, .. } = previous;
     let how = stopped.map_or("was killed or crashed", |_| "stopped");
     // Of one that was killed it is known until when it saw something, not until when it could have.
     let most = if stopped.is_none() { "at most " } else { "" };
-    match gap_us {
+    let told = match gap_us {
         Some(us) => {
             let seconds = Duration::from_micros(*us).as_secs_f64();
             format!("nobody watched for {most}{seconds:.3} s, since run {run} {how}")
@@ -162,6 +162,12 @@ fn follows(previous: &Previous) -> String {
         None => format!(
             "the run before, {run}, {how}; the clock was set back, so for how long nobody watched is not known"
         ),
+    };
+    match unwritten {
+        0 => told,
+        count => {
+            format!("{told}; {count} begun since then ended before an output had a line of it")
+        }
     }
 }
 

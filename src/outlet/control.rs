@@ -8,6 +8,7 @@ use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -59,12 +60,24 @@ impl Wishes {
 /// What became of an output's records. Written by its thread, read by the collector.
 #[derive(Debug, Default)]
 pub struct Tally {
+    begun: AtomicBool,
     written: AtomicU64,
     resent: AtomicU64,
     lost: [AtomicU64; Cause::ALL.len()],
 }
 
 impl Tally {
+    /// The output has this run's `start`.
+    pub(super) fn set_begun(&self) {
+        self.begun.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the output has this run's `start`.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
+    }
+
     /// Counts events as written.
     pub fn add_written(&self, events: u64) {
         self.written.fetch_add(events, Ordering::Relaxed);

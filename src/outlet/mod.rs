@@ -159,6 +159,12 @@ impl Outlet {
         self.control.output()
     }
 
+    /// Whether its reader was given this run's `start`.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.control.tally().has_begun()
+    }
+
     /// Whether it takes batches still.
     #[must_use]
     pub fn is_open(&self) -> bool {
