@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::net::TcpStream;
+use std::os::fd::AsRawFd as _;
 use std::process;
 use std::sync::mpsc;
 use std::thread;
@@ -28,6 +29,15 @@ fn assert_hooks(log: &Log, kind: &str) {
     }
 }
 
+/// By functions one accept was told, of this process.
+fn assert_accept(log: &Log, attributed_to: &str) {
+    assert_hooks(log, "fexit/__x64_sys_");
+    let accepts: Vec<_> = log.of_kind("accept").collect();
+    assert_eq!(accepts.len(), 1, "{accepts:#?}");
+    assert_eq!(accepts[0]["process"]["pid"], process::id());
+    assert_eq!(accepts[0]["attributed_to"], attributed_to);
+}
+
 #[test]
 #[ignore = "runs in the guest"]
 fn all_but_root_see_by_functions() {
@@ -38,6 +48,23 @@ fn all_but_root_see_by_functions() {
         let kind = if who == Who::Root { "tracepoint/syscalls/" } else { "fexit/__x64_sys_" };
         assert_hooks(&sees_everything(&scene, who), kind);
     }
+}
+
+/// The standard library calls accept4, and nothing else.
+#[test]
+#[ignore = "runs in the guest"]
+fn accept_without_its_4() {
+    let scene = Scene::set().expect("root");
+    let path = scene.path("log");
+    let running = Who::User.start(&scene, &["-o", &format!("file:{}", path.display())]);
+    let listener = TcpListener::bind(v4()).unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let accepted = nix::sys::socket::accept(listener.as_raw_fd()).unwrap();
+    wait_for(&path, "accept", 1);
+    nix::unistd::close(accepted).unwrap();
+    drop(client);
+    wait_for(&path, "close", 2);
+    assert_accept(&checked(running, &path), "accept");
 }
 
 /// The one accept that functions do not show: it began before they were attached. Nothing announces it, so reads and
@@ -67,10 +94,5 @@ fn who_was_waiting_is_told_at_the_close() {
     waiting.join().unwrap();
     drop(client);
     wait_for(&path, "close", 2);
-    let log = checked(running, &path);
-    assert_hooks(&log, "fexit/__x64_sys_");
-    let accepts: Vec<_> = log.of_kind("accept").collect();
-    assert_eq!(accepts.len(), 1, "{accepts:#?}");
-    assert_eq!(accepts[0]["process"]["pid"], process::id());
-    assert_eq!(accepts[0]["attributed_to"], "listener");
+    assert_accept(&checked(running, &path), "listener");
 }
