@@ -10,7 +10,7 @@ RUN_AS_ROOT := $(if $(SUDO),--config 'target."cfg(unix)".runner="sudo"')
 # bpf/ is laid out by version 14 (Debian 12), which is preferred where several are installed.
 CLANG_FORMAT = $(shell command -v clang-format-14 2>/dev/null || echo clang-format)
 BPF := $(wildcard bpf/*.h bpf/*.c)
-SCRIPTS := $(wildcard scripts/*.sh packaging/deb/*.p*) .ci/run
+SCRIPTS := $(wildcard scripts/*.sh packaging/deb/*.p*) .ci/run tests/vm/init
 
 .PHONY: help
 help: ## list these targets

@@ -69,11 +69,20 @@ need_test() {
 	need fish fish program fish
 	need man-db man-db program man
 	need mandoc mandoc program mandoc
+	need_guest
 	# They look at the packages: tests/packages/
 	need lintian lintian program lintian
 	need rpmlint rpmlint program rpmlint
 	need_unpacked rsyslog usr/sbin/rsyslogd
 	need_unpacked syslog-ng-core usr/sbin/syslog-ng
+}
+
+# Debian's own kernel, and what runs it: tests/vm/
+need_guest() {
+	[ "$(uname -m)" = x86_64 ] && grep -qs '^ID=debian$' /etc/os-release || return 0
+	need qemu-system-x86 qemu-system-x86 program qemu-system-x86_64
+	need busybox-static busybox program busybox
+	ls /boot/vmlinuz-*-cloud-amd64 >/dev/null 2>&1 || need_unpacked linux-image-cloud-amd64 boot
 }
 
 need_lint() {

@@ -286,11 +286,15 @@ impl Options {
         }
         let format = self.format.unwrap_or(Format::Ndjson);
         let outputs = outputs(&self.output, format, self.timestamp)?;
+        let remember = remember(self.state.as_deref(), &outputs);
+        if let Some(what) = remember.conflict(&outputs) {
+            return Err(Conflict { option: "state", nth: 0, what });
+        }
         Ok(Config {
             events: KindList::merged(&self.events),
             filters: self.filters.filters(),
             mptcp_subflows: self.mptcp_subflows,
-            remember: remember(self.state.as_deref(), &outputs),
+            remember,
             outputs,
             stdout_is_journal,
             max_events: self.max_events,

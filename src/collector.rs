@@ -101,6 +101,11 @@ struct Collector<'a> {
     pool: BatchPool,
     notice: Arc<Notice>,
     notifier: Notifier,
+    begun: Instant,
+    /// What was open at the beginning is told.
+    listed: bool,
+    /// So long the service manager waits for the outputs to reopen.
+    reload_until: Option<Instant>,
     poller: Poller,
     signals: Signals,
     state: Option<State>,
@@ -165,6 +170,8 @@ impl Collector<'_> {
         for outlet in &mut self.outlets {
             outlet.retry();
         }
+        self.tell_reloaded();
+        self.note_begin();
         self.tell_alive();
         Ok(())
     }
@@ -186,7 +193,7 @@ impl Collector<'_> {
         let now = Instant::now();
         // No heartbeat is written while an output has no room.
         let heartbeat_at = self.heartbeat_at.filter(|_| drained != Drained::Blocked);
-        [self.stop_at, heartbeat_at, self.notifier.next_beat()]
+        [self.stop_at, heartbeat_at, self.reload_until, self.notifier.next_beat()]
             .into_iter()
             .flatten()
             .map(|at| at.saturating_duration_since(now))
@@ -288,11 +295,20 @@ impl Collector<'_> {
         }
     }
 
-    /// Writes down where the run stands: all that has a number is about to be handed over.
+    /// Has it remembered where the run stands: all that has a number is about to be handed over.
     fn note(&mut self) {
         let Some(state) = &mut self.state else { return };
-        if let Some(said) = state.note(&self.intake.borrow().ledger.position()) {
-            complain(&said);
+        if !state.has_begun() && self.outlets.iter().any(Outlet::has_begun) {
+            state.begin();
+        }
+        state.note(self.intake.borrow().ledger.position());
+    }
+
+    /// The same at once when an output has this run's `start`: should the run be killed, the next one names it.
+    fn note_begin(&mut self) {
+        let knows = self.state.as_ref().is_none_or(State::has_begun);
+        if !knows && self.outlets.iter().any(Outlet::has_begun) {
+            self.note();
         }
     }
 

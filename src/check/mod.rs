@@ -28,7 +28,8 @@ pub fn run(config: &Config, file: Option<&Path>) -> anyhow::Result<()> {
         let doubts = privileges::without(|| places::doubts(&output.destination))?;
         report.output(index + 1, output, &doubts);
     }
-    let doubts = privileges::without(|| places::doubts_of_state(&config.remember))?;
+    let doubts =
+        privileges::without(|| places::doubts_of_state(&config.remember, &config.outputs))?;
     report.state(&config.remember, &doubts);
     let outlook = probe::outlook(&Settings::new(config, &config.filters));
     if let Ok(Outlook { hooks, doubts }) = &outlook {

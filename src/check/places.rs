@@ -13,8 +13,10 @@ use rustix::fs::CWD;
 
 use crate::config::Destination;
 use crate::config::FileOutput;
+use crate::config::Output;
 use crate::config::Remember;
 use crate::config::SocketOutput;
+use crate::held::directory;
 
 /// What stands against writing there, with this thread's capabilities.
 pub fn doubts(destination: &Destination) -> Vec<String> {
@@ -30,32 +32,38 @@ pub fn doubts(destination: &Destination) -> Vec<String> {
     doubt.into_iter().collect()
 }
 
-/// The same of the place where the run is remembered. Beside an output it is as good as that.
-pub fn doubts_of_state(remember: &Remember) -> Vec<String> {
-    match remember {
-        Remember::At { path, asked: true } => file_doubts(path),
-        _ => Vec::new(),
+/// The same of the place where the run is remembered. The directory of an output was looked into with that.
+pub fn doubts_of_state(remember: &Remember, outputs: &[Output]) -> Vec<String> {
+    let Remember::At { path, .. } = remember else { return Vec::new() };
+    let beside = |output: &Output| match &output.destination {
+        Destination::File(file) => directory(&file.path) == directory(path),
+        _ => false,
+    };
+    if outputs.iter().any(beside) {
+        doubt_of_itself(path).into_iter().collect()
+    } else {
+        file_doubts(path)
     }
 }
 
 fn file_doubts(path: &Path) -> Vec<String> {
-    let itself = match look(path) {
+    // There it is made, also again, and renamed.
+    doubt_of_itself(path).into_iter().chain(directory_doubt(path)).collect()
+}
+
+fn doubt_of_itself(path: &Path) -> Option<String> {
+    match look(path) {
         Err(doubt) => Some(doubt),
         Ok(Some(found)) if !found.is_file() => {
             Some(format!("{} is no regular file", path.display()))
         }
         Ok(Some(_)) => refused(path, Access::WRITE_OK),
         Ok(None) => None,
-    };
-    // There it is made, also again, and renamed.
-    itself.into_iter().chain(directory_doubt(path)).collect()
+    }
 }
 
 fn directory_doubt(file: &Path) -> Option<String> {
-    let directory = match file.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
+    let directory = directory(file);
     match fs::metadata(directory) {
         Err(err) => Some(cannot(directory, &err)),
         Ok(found) if !found.is_dir() => Some(format!("{} is no directory", directory.display())),

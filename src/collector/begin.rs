@@ -115,6 +115,9 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         pool: BatchPool::default(),
         notice,
         notifier: Notifier::from_env(),
+        begun,
+        listed: false,
+        reload_until: None,
         poller,
         signals,
         state,
@@ -124,7 +127,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         losses_told: Losses::default(),
         generation: crate::process::FIRST_GENERATION,
     };
-    let previous = last.map(|last| last.before(since, &identity.boot_id));
+    let previous = last.map(|last| last.previous(since, &identity.boot_id));
     collector.begin(&identity, since, previous)?;
     let reason = collector.collect()?;
     collector.end(reason)
@@ -147,11 +150,11 @@ fn effective_filters(config: &Config, readers: &[OwnedFd]) -> Filters {
 
 /// The run before, for who looks on.
 fn follows(previous: &Previous) -> String {
-    let Previous { run, stopped, gap_us, .. } = previous;
+    let Previous { run, stopped, gap_us, unwritten, .. } = previous;
     let how = stopped.map_or("was killed or crashed", |_| "stopped");
     // Of one that was killed it is known until when it saw something, not until when it could have.
     let most = if stopped.is_none() { "at most " } else { "" };
-    match gap_us {
+    let told = match gap_us {
         Some(us) => {
             let seconds = Duration::from_micros(*us).as_secs_f64();
             format!("nobody watched for {most}{seconds:.3} s, since run {run} {how}")
@@ -159,6 +162,12 @@ fn follows(previous: &Previous) -> String {
         None => format!(
             "the run before, {run}, {how}; the clock was set back, so for how long nobody watched is not known"
         ),
+    };
+    match unwritten {
+        0 => told,
+        count => {
+            format!("{told}; {count} begun since then ended before an output had a line of it")
+        }
     }
 }
 
@@ -188,11 +197,16 @@ impl Collector<'_> {
         };
         self.write_own(Body::Start(Box::new(start)));
         self.list_open()?;
+        self.listed = true;
         self.probe.follow_io()?;
         privileges::drop_all()?;
         self.write_own(Body::Ready);
         self.tell_ready();
-        self.say(|| "tracing; Ctrl-C stops".to_owned());
+        if let Some(compromise) = self.probe.compromise() {
+            self.say(|| compromise.to_owned());
+        }
+        let how_to_stop = if self.notifier.is_managed() { "" } else { "; Ctrl-C stops" };
+        self.say(|| format!("tracing{how_to_stop}"));
         Ok(())
     }
 

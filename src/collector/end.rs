@@ -89,10 +89,14 @@ impl Collector<'_> {
         figures
     }
 
-    /// Writes down that the run has ended.
+    /// Has it remembered that the run has ended.
     fn end_state(&mut self, reason: StopReason) {
+        if self.state.is_none() {
+            return;
+        }
+        self.note_begin();
         let position = self.intake.borrow().ledger.position();
-        let said = self.state.take().and_then(|state| state.end(&position, reason));
+        let said = self.state.take().and_then(|state| state.end(position, reason));
         if let Some(said) = said {
             complain(&said);
         }

@@ -1,11 +1,13 @@
 //! Where a run is remembered for the next one.
 
 use std::fmt;
+use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
 use super::Destination;
 use super::Output;
+use crate::held::directory;
 
 /// The word for nowhere.
 const NOWHERE: &str = "none";
@@ -59,6 +61,31 @@ impl Remember {
             None => Self::Nowhere,
         }
     }
+
+    /// Why it cannot be there besides these outputs: one of them is the same file.
+    #[must_use]
+    pub fn conflict(&self, outputs: &[Output]) -> Option<String> {
+        let Self::At { path, .. } = self else { return None };
+        let is_it = |output: &&Output| match &output.destination {
+            Destination::File(file) => is_same(&file.path, path),
+            _ => false,
+        };
+        let output = outputs.iter().find(is_it)?;
+        let at = path.display();
+        Some(format!(
+            "--state {at} is the file of the output {}; give the state one of its own",
+            output.destination
+        ))
+    }
+}
+
+/// Whether two paths lead to one file, which need not be there.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| {
+        let directory = fs::canonicalize(directory(path)).unwrap_or(directory(path).to_owned());
+        path.file_name().map(|name| directory.join(name))
+    };
+    one == other || place(one).is_some_and(|one| place(other) == Some(one))
 }
 
 impl fmt::Display for Remember {
@@ -84,6 +111,17 @@ mod tests {
 
     fn at(path: &str, asked: bool) -> Remember {
         Remember::At { path: PathBuf::from(path), asked }
+    }
+
+    #[test]
+    fn an_output_is_no_place_for_it() {
+        let files = outputs(&["stdout", "file:/tmp/a", "file:b"]);
+        for path in ["/tmp/a", "/tmp/../tmp/a", "b", "./b"] {
+            let said = at(path, true).conflict(&files).expect(path);
+            assert!(said.contains("is the file of the output file:"), "{said}");
+        }
+        assert_eq!(at("/tmp/b", true).conflict(&files), None);
+        assert_eq!(Remember::Nowhere.conflict(&files), None);
     }
 
     #[test]

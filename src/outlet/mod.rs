@@ -159,6 +159,12 @@ impl Outlet {
         self.control.output()
     }
 
+    /// Whether its reader was given this run's `start`.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.control.tally().has_begun()
+    }
+
     /// Whether it takes batches still.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -282,6 +288,12 @@ impl Outlet {
         if let Some(queue) = &self.queue {
             queue.wake();
         }
+    }
+
+    /// Whether it has not done so yet.
+    #[must_use]
+    pub fn is_reopening(&self) -> bool {
+        self.is_open() && self.control.is_reopening()
     }
 
     /// Tells its thread that the program ends: what cannot be written now need not be waited for.

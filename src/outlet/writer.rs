@@ -27,6 +27,9 @@ use crate::sink::Written;
 /// Room for an encoded batch of ordinary records.
 const BATCH_BYTES: usize = BATCH * 600 + MAX_LINE;
 
+/// The number of `start`.
+const FIRST: u64 = 1;
+
 /// All that the thread has.
 pub struct Writer {
     pub items: Receiver<Item>,
@@ -67,7 +70,11 @@ impl Writer {
     /// thread parks keeps it from parking.
     fn next(&self) -> Work {
         loop {
-            if self.control.take_reopen() {
+            let reopen = self.control.next_reopen();
+            if reopen.fulfilled {
+                self.notice.give();
+            }
+            if reopen.wanted {
                 return Work::Reopen;
             }
             match self.items.try_recv() {
@@ -102,6 +109,7 @@ impl Writer {
         let frames = buffer.frames();
         let mut from = 0;
         let mut refused = 0;
+        let mut begins = item.batch.first().is_some_and(|first| first.seq == FIRST);
         // Whether `own` comes first, with the loss.
         let mut telling = false;
         while telling || from < frames.len() {
@@ -139,12 +147,18 @@ impl Writer {
                     // The collector says it, though nothing else may wake it.
                     self.notice.give();
                     let entry = missed.entry(clock::now_unix_ns());
+                    begins &= entry.seq != FIRST;
                     own.push(None, |out| self.encoder.encode(&entry, out));
                 }
                 None => self.control.warn("what is missing could not be told to its reader"),
             }
         }
         self.control.tally().add_written(events_in(&item.batch) - refused);
+        if begins {
+            self.control.tally().set_begun();
+            // The collector has that remembered, though nothing else may wake it.
+            self.notice.give();
+        }
         Ok(())
     }
 }

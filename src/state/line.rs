@@ -5,6 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::slot::Note;
 use crate::clock::Moment;
 use crate::clock::WallTime;
 use crate::encode::TimeWriter;
@@ -12,6 +13,7 @@ use crate::encode::push_count;
 use crate::encode::push_u64;
 use crate::host::Identity;
 use crate::host::is_id;
+use crate::ledger::Position;
 use crate::ledger::Previous;
 use crate::ledger::StopReason;
 use crate::verify::printable;
@@ -22,8 +24,8 @@ const SCHEMA: &str = "connledger-state/1";
 /// How the line of any version begins.
 const BEGINNING: &[u8] = b"{\"schema\":\"connledger-state/";
 
-/// Its length with the newline, bytes: a sector of the oldest disks, and more than it ever needs.
-pub const SIZE: usize = 512;
+/// Its length with the newline, bytes: more than it ever needs, and within one page.
+pub const SIZE: usize = 1024;
 
 /// The line as it is written: again and again in the same buffer, without formatting machinery.
 #[derive(Debug)]
@@ -31,13 +33,15 @@ pub struct Line {
     bytes: Vec<u8>,
     /// What does not change: so much of it.
     fixed: usize,
+    /// The run before, until an output has this one.
+    before: Vec<u8>,
     time: TimeWriter,
 }
 
 impl Line {
-    /// The line of a run that has given no number yet.
+    /// The line of a run that has given no number yet, and of the run before it that it shall name.
     #[must_use]
-    pub fn new(identity: &Identity) -> Self {
+    pub fn new(identity: &Identity, before: Option<&Before>) -> Self {
         let Identity { run, boot_id, .. } = identity;
         let pid = std::process::id();
         let fixed = format!(
@@ -45,22 +49,19 @@ impl Line {
         );
         let mut bytes = Vec::with_capacity(SIZE);
         bytes.extend_from_slice(fixed.as_bytes());
-        Self { fixed: bytes.len(), bytes, time: TimeWriter::default() }
+        let mut time = TimeWriter::default();
+        let before = before.map(|before| before.member(&mut time)).unwrap_or_default();
+        Self { fixed: bytes.len(), bytes, before, time }
     }
 
-    /// Says where the run stands, and why it has ended, if it has.
-    pub fn set(&mut self, seq: u64, until: Moment, stopped: Option<StopReason>) {
+    /// Says where the run stands.
+    pub fn set(&mut self, note: &Note) {
+        let Note { position: Position { seq, until }, begun, stopped } = *note;
         let out = &mut self.bytes;
         out.truncate(self.fixed);
-        push_count(out, seq);
-        out.extend_from_slice(b",\"until\":\"");
-        self.time.write(out, until.wall.0);
-        out.extend_from_slice(b"\",\"until_boot_ns\":");
-        push_u64(out, until.boot_ns);
-        if let Some(reason) = stopped {
-            out.extend_from_slice(b",\"stopped\":\"");
-            out.extend_from_slice(reason.name().as_bytes());
-            out.push(b'"');
+        push_end(out, &mut self.time, seq, until, stopped);
+        if !begun {
+            out.extend_from_slice(&self.before);
         }
         out.push(b'}');
         out.resize(SIZE - 1, b' ');
@@ -71,6 +72,26 @@ impl Line {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+}
+
+/// The value of `seq`, and how far and how it got.
+fn push_end(
+    out: &mut Vec<u8>,
+    time: &mut TimeWriter,
+    seq: u64,
+    until: Moment,
+    stopped: Option<StopReason>,
+) {
+    push_count(out, seq);
+    out.extend_from_slice(b",\"until\":\"");
+    time.write(out, until.wall.0);
+    out.extend_from_slice(b"\",\"until_boot_ns\":");
+    push_u64(out, until.boot_ns);
+    if let Some(reason) = stopped {
+        out.extend_from_slice(b",\"stopped\":\"");
+        out.extend_from_slice(reason.name().as_bytes());
+        out.push(b'"');
     }
 }
 
@@ -102,6 +123,25 @@ pub struct Last {
     pub until: Moment,
     /// Why it ended; absent if it never came to its end.
     pub stopped: Option<StopReason>,
+    /// The run before it, if no output is known to have anything of this one.
+    pub before: Option<Before>,
+}
+
+/// The last run that an output has, and where it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Before {
+    /// Its id.
+    pub run: String,
+    /// Of its boot.
+    pub boot_id: String,
+    /// The last number that it gave.
+    pub seq: u64,
+    /// Until then it saw what happened.
+    pub until: Moment,
+    /// Why it ended; absent if it never came to its end.
+    pub stopped: Option<StopReason>,
+    /// Runs after it that no output is known to have anything of.
+    pub unwritten: u64,
 }
 
 /// As it stands in the file.
@@ -116,6 +156,20 @@ struct Fields {
     until: Timestamped,
     until_boot_ns: u64,
     stopped: Option<StopReason>,
+    before: Option<BeforeFields>,
+}
+
+/// As it stands in there.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BeforeFields {
+    run: String,
+    boot_id: String,
+    seq: u64,
+    until: Timestamped,
+    until_boot_ns: u64,
+    stopped: Option<StopReason>,
+    unwritten: u64,
 }
 
 /// A time as text.
@@ -144,16 +198,15 @@ impl Last {
         }
         let fields: Fields =
             serde_json::from_slice(line).map_err(|err| printable(&err.to_string()))?;
-        let Fields { schema, run, pid, boot_id, seq, until, until_boot_ns, stopped } = fields;
+        let Fields { schema, run, pid, boot_id, seq, until, until_boot_ns, stopped, before } =
+            fields;
         if schema != SCHEMA {
             return Err(format!("it is not of the form {SCHEMA}"));
         }
-        let is_run = run.len() == 16 && run.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if !is_run || !is_id(&boot_id) || seq == 0 {
-            return Err("the run, the boot or the number in it is none".to_owned());
-        }
+        check(&run, &boot_id, seq)?;
         let until = Moment { boot_ns: until_boot_ns, wall: until.0 };
-        Ok(Some(Self { run, pid, boot_id, seq, until, stopped }))
+        let before = before.map(Before::try_from).transpose()?;
+        Ok(Some(Self { run, pid, boot_id, seq, until, stopped, before }))
     }
 
     /// Whether there is a process with its number.
@@ -162,22 +215,65 @@ impl Last {
         Path::new("/proc").join(self.pid.to_string()).exists()
     }
 
+    /// The run that the next one shall name.
+    #[must_use]
+    pub fn into_before(self) -> Before {
+        let Self { run, boot_id, seq, until, stopped, before, .. } = self;
+        match before {
+            Some(before) => Before { unwritten: before.unwritten.saturating_add(1), ..before },
+            None => Before { run, boot_id, seq, until, stopped, unwritten: 0 },
+        }
+    }
+}
+
+fn check(run: &str, boot_id: &str, seq: u64) -> Result<(), String> {
+    let is_run = run.len() == 16 && run.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if !is_run || !is_id(boot_id) || seq == 0 {
+        return Err("the run, the boot or the number in it is none".to_owned());
+    }
+    Ok(())
+}
+
+impl TryFrom<BeforeFields> for Before {
+    type Error = String;
+
+    fn try_from(fields: BeforeFields) -> Result<Self, String> {
+        let BeforeFields { run, boot_id, seq, until, until_boot_ns, stopped, unwritten } = fields;
+        check(&run, &boot_id, seq)?;
+        let until = Moment { boot_ns: until_boot_ns, wall: until.0 };
+        Ok(Self { run, boot_id, seq, until, stopped, unwritten })
+    }
+}
+
+impl Before {
+    /// As it stands in the line.
+    fn member(&self, time: &mut TimeWriter) -> Vec<u8> {
+        let Self { run, boot_id, seq, until, stopped, unwritten } = self;
+        let text = format!(
+            ",\"before\":{{\"run\":\"{run}\",\"boot_id\":\"{boot_id}\",\"unwritten\":{unwritten},\"seq\":"
+        );
+        let mut out = text.into_bytes();
+        push_end(&mut out, time, *seq, *until, *stopped);
+        out.push(b'}');
+        out
+    }
+
     /// What a run says of it that watches since then, and was begun in this boot.
     #[must_use]
-    pub fn before(self, since: Moment, boot_id: &str) -> Previous {
+    pub fn previous(self, since: Moment, boot_id: &str) -> Previous {
         let same_boot = self.boot_id == boot_id;
-        let gap_ns = if same_boot {
-            since.boot_ns.checked_sub(self.until.boot_ns)
-        } else {
-            since.wall.0.checked_sub(self.until.wall.0)
-        };
+        let by_boot_clock = || since.boot_ns.checked_sub(self.until.boot_ns);
+        let by_wall_clock = || since.wall.0.checked_sub(self.until.wall.0);
+        // Another time namespace may be behind within the same boot; then the wall clock is left.
+        let gap_ns = Some(()).filter(|()| same_boot).and_then(|()| by_boot_clock());
         Previous {
+            gap_us: gap_ns.or_else(by_wall_clock).map(|ns| ns / 1000),
             run: self.run,
             seq: self.seq,
             until: self.until.wall,
             stopped: self.stopped,
             boot_id: Some(self.boot_id).filter(|_| !same_boot),
-            gap_us: gap_ns.map(|ns| ns / 1000),
+            unwritten: self.unwritten,
         }
     }
 }

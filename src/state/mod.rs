@@ -1,62 +1,69 @@
 //! Where this run stands, kept in a file: so the next one's `start` can say which run was before it, and for how long
 //! nobody watched.
 //!
-//! The file is one line of a fixed size. It is written over where it lies, in one write: before the outputs get what
-//! the line numbers, so that it names at least what any of them has. Such a write lies within one page, and is there
-//! wholly or not at all, however the process ends. It needs no room on the disk, either. Only a power cut may tear it
-//! or leave an old one; it is not synced but at the end, for the logs are not. It is never renamed, and so its lock
-//! holds for its name, too: two runs that would remember themselves in one place would each tell of the other as past.
+//! The file is one line of a fixed size. It is written over where it lies, in one write. Such a write lies within one
+//! page, and is there wholly or not at all, however the process ends. It needs no room on the disk, either. Only a power
+//! cut may tear it or leave an old one; it is synced when an output has this run, and at the end. It is never renamed,
+//! and so its lock holds for its name, too: two runs that would remember themselves in one place would each tell of the
+//! other as past.
+//!
+//! A thread of its own writes it: a disk that stands still (a snapshot, a server that is gone) would hold up whoever
+//! writes to it. What it is told before the outputs are given what the line numbers, it has written a moment later;
+//! while the disk stands still it writes nothing, and then the latest.
+//!
+//! Until an output has this run's `start`, the line names the run before, too: should this one be killed by then, it is
+//! that one which the next names.
 
+mod keeper;
 mod line;
+mod place;
+mod slot;
 
-use std::fs::File;
-use std::io;
-use std::os::fd::AsFd as _;
-use std::os::unix::fs::FileExt as _;
-use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::thread::Thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use anyhow::Context as _;
 use anyhow::anyhow;
-use rustix::fs::Mode;
-use rustix::fs::OFlags;
+use crossbeam_channel::Receiver;
+use crossbeam_channel::RecvTimeoutError;
 
+use self::keeper::Keeper;
+pub use self::line::Before;
 pub use self::line::Last;
 pub use self::line::Line;
-use self::line::SIZE;
+pub use self::slot::Note;
+use self::slot::Slot;
 use crate::clock::Moment;
 use crate::config::Remember;
 use crate::held::Held;
-use crate::held::Place;
 use crate::held::Refused;
-use crate::held::directory;
 use crate::host::Identity;
 use crate::ledger::Position;
 use crate::ledger::StopReason;
 use crate::privileges;
 
-/// Its owner and group may know which run was there.
-const MODE: u32 = 0o640;
-
-/// It is looked no more often than this whether the file still lies at its path.
-const LOOK: Duration = Duration::from_secs(1);
-
 /// If nothing was written for so long, and a look finds nothing, that is written down: until then nothing is missing.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// The open file.
+/// So long the end waits for the disk.
+const LAST_WRITE: Duration = Duration::from_secs(1);
+
+/// The collector's end: it posts, and waits for nobody.
 #[derive(Debug)]
 pub struct State {
     path: PathBuf,
-    held: Held,
-    line: Line,
+    slot: Arc<Slot>,
+    thread: Thread,
+    /// Closed when the thread has ended.
+    end: Receiver<()>,
+    begun: bool,
     /// When the connections were no longer seen.
     detached: Option<Moment>,
     noted_at: Instant,
-    looked_at: Instant,
-    /// What was said last to be wrong with it.
-    told: Option<String>,
 }
 
 /// A state, and what it was before: the last run's, if one is remembered.
@@ -64,26 +71,26 @@ pub struct State {
 pub struct Opened {
     /// Of this run; `None` if it is remembered nowhere.
     pub state: Option<State>,
-    /// Where the last run ended.
-    pub last: Option<Last>,
+    /// Where the last run ended that an output has.
+    pub last: Option<Before>,
     /// What there is to say about it.
     pub warning: Option<String>,
 }
 
 impl State {
-    /// Opens the place, if there is one, for this run.
+    /// Opens the place, if there is one, for this run. The thread that this starts holds no capability when it returns.
     ///
     /// # Errors
-    /// If another run has it; or if it cannot be used, and was asked for.
+    /// If another run has it; if it cannot be used, and was asked for; or if there is no thread for it.
     pub fn open(place: &Remember, identity: &Identity) -> anyhow::Result<Opened> {
         let Remember::At { path, asked } = place else {
             return Ok(Opened { state: None, last: None, warning: None });
         };
         let at = path.display();
-        match open(path) {
+        match place::open(path) {
             Ok((held, found)) => {
                 let (last, warning) = match found {
-                    Ok(last) => (last, None),
+                    Ok(last) => (last.map(Last::into_before), None),
                     Err(fault) => (
                         None,
                         Some(format!(
@@ -91,22 +98,13 @@ impl State {
                         )),
                     ),
                 };
-                let line = Line::new(identity);
-                let now = Instant::now();
-                let state = Self {
-                    path: path.clone(),
-                    held,
-                    line,
-                    detached: None,
-                    noted_at: now,
-                    looked_at: now,
-                    told: None,
-                };
+                let line = Line::new(identity, last.as_ref());
+                let state = Self::start(path.clone(), held, line)?;
                 Ok(Opened { state: Some(state), last, warning })
             }
             Err(Refused::Locked) => Err(anyhow!(
-                "cannot keep the state in {at}: {} has it; give each its own (--state FILE), or none (--state none)",
-                holder(path)
+                "cannot keep the state in {at}: {}; give each its own (--state FILE), or none (--state none)",
+                place::holder(path)
             )),
             Err(err) if *asked => Err(anyhow!("cannot keep the state in {at}: {err}")),
             Err(err) => {
@@ -118,11 +116,33 @@ impl State {
         }
     }
 
-    /// Writes down where the run stands, before the outputs get there. Gives what there is to say: once.
-    #[must_use]
-    pub fn note(&mut self, position: &Position) -> Option<String> {
-        let said = if self.looked_at.elapsed() >= LOOK { self.look() } else { None };
-        self.write(position, None).or(said)
+    fn start(path: PathBuf, held: Held, line: Line) -> anyhow::Result<Self> {
+        let slot = Arc::new(Slot::default());
+        let keeper = Keeper::new(Arc::clone(&slot), path.clone(), held, line);
+        let (first_word, privileges_dropped) = crossbeam_channel::bounded(1);
+        let (last_word, end) = crossbeam_channel::bounded(0);
+        let work = move || {
+            let dropped = privileges::drop_all();
+            let may_write = dropped.is_ok();
+            let _ = first_word.send(dropped);
+            if may_write {
+                keeper.run();
+            }
+            drop(last_word);
+        };
+        let thread = thread::Builder::new()
+            .name("state".to_owned())
+            .spawn(work)
+            .context("cannot start a thread for the state")?;
+        privileges_dropped.recv().context("no thread for the state")??;
+        let thread = thread.thread().clone();
+        let noted_at = Instant::now();
+        Ok(Self { path, slot, thread, end, begun: false, detached: None, noted_at })
+    }
+
+    /// Has it written down where the run stands. To be called before the outputs get there.
+    pub fn note(&mut self, position: Position) {
+        self.post(position, None);
     }
 
     /// Whether nothing was written down for a while, so that it should be said that nothing was missed.
@@ -131,129 +151,51 @@ impl State {
         self.noted_at.elapsed() >= QUIET
     }
 
+    /// Whether it knows that an output has this run's `start`.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// An output has this run's `start`: from the next note on the run before is no longer remembered.
+    pub fn begin(&mut self) {
+        self.begun = true;
+    }
+
     /// From here on nothing is seen, whatever is still written.
     pub fn detach(&mut self, now: Moment) {
         self.detached = Some(now);
     }
 
-    /// Writes down that the run has ended, for good. Gives what there is to say.
+    /// Has it written down that the run has ended, for good, and waits for that a second at most. Gives what there is to
+    /// say.
     #[must_use]
-    pub fn end(mut self, position: &Position, reason: StopReason) -> Option<String> {
-        let said = self.look();
-        let said = self.write(position, Some(reason)).or(said);
-        // Nothing more can be done if the disk fails here.
-        let _ = rustix::fs::fdatasync(self.held.file.as_fd());
-        said
+    pub fn end(mut self, position: Position, reason: StopReason) -> Option<String> {
+        self.post(position, Some(reason));
+        // The thread leaves no word: it ends.
+        if self.end.recv_timeout(LAST_WRITE) != Err(RecvTimeoutError::Timeout) {
+            return None;
+        }
+        let (at, seconds) = (self.path.display(), LAST_WRITE.as_secs());
+        Some(format!(
+            "warning: the state in {at} could not be written within {seconds} s; the next run may not know that this one stopped"
+        ))
     }
 
-    fn write(&mut self, position: &Position, stopped: Option<StopReason>) -> Option<String> {
-        let until = self.detached.unwrap_or(position.until);
-        self.line.set(position.seq, until, stopped);
+    fn post(&mut self, position: Position, stopped: Option<StopReason>) {
         self.noted_at = Instant::now();
-        let fault = self.held.file.write_all_at(self.line.bytes(), 0).err()?;
-        self.say(format!("warning: cannot write the state to {}: {fault}; should this run be killed, the next one does not know where it ended", self.path.display()))
-    }
-
-    /// Sees to it that the file lies at its path.
-    fn look(&mut self) -> Option<String> {
-        self.looked_at = Instant::now();
-        if self.held.place(&self.path) == Place::Same {
-            return None;
-        }
-        let at = self.path.display();
-        let said = match open(&self.path) {
-            Ok((held, _)) => {
-                self.held = held;
-                format!("the state in {at} was removed or replaced; it is made again")
-            }
-            Err(Refused::Locked) => {
-                format!(
-                    "warning: the state in {at} was replaced, and {} has it: this run is remembered nowhere",
-                    holder(&self.path)
-                )
-            }
-            Err(err) => {
-                format!("warning: the state in {at} is gone, and cannot be made again: {err}")
-            }
-        };
-        self.say(said)
-    }
-
-    fn say(&mut self, said: String) -> Option<String> {
-        if self.told.as_ref() == Some(&said) {
-            return None;
-        }
-        self.told = Some(said.clone());
-        Some(said)
+        let until = self.detached.unwrap_or(position.until);
+        let position = Position { until, ..position };
+        self.slot.put(Note { position, begun: self.begun, stopped });
+        // If the thread is awake this costs next to nothing.
+        self.thread.unpark();
     }
 }
 
-/// What is in a file of a state: a run, nothing yet, or something else.
-type Found = Result<Option<Last>, String>;
-
-/// Opens it as it could be opened again later, without capabilities; if that does not do, with them.
-fn open(path: &Path) -> Result<(Held, Found), Refused> {
-    let attempt = || Held::open(path, OFlags::RDWR, MODE);
-    let held = match privileges::without(attempt).map_err(system)? {
-        Err(err) if err.is_permission_denied() => attempt()?,
-        held => held?,
-    };
-    let found = read(&held.file).map_err(Refused::System)?;
-    let Some(line) = found.filter(|line| line::is_ours(line)) else {
-        let reason = "it holds something else, which is left as it is; name another file";
-        return Err(Refused::System(io::Error::other(reason)));
-    };
-    let found = Last::parse(&line);
-    if !matches!(found, Ok(Some(_))) {
-        // Its room on the disk is taken before anything depends on it.
-        make(&held.file, path).map_err(Refused::System)?;
-    }
-    Ok((held, found))
-}
-
-fn system(err: anyhow::Error) -> Refused {
-    Refused::System(io::Error::other(err))
-}
-
-/// The line; `None` if there is more.
-fn read(file: &File) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = [0; SIZE + 1];
-    let mut len = 0;
-    while len < bytes.len() {
-        match file.read_at(&mut bytes[len..], len as u64)? {
-            0 => return Ok(Some(bytes[..len].to_vec())),
-            read => len += read,
-        }
-    }
-    Ok(None)
-}
-
-/// Makes it a blank line of the right size, and its name safe from a power cut.
-fn make(file: &File, path: &Path) -> io::Result<()> {
-    file.set_len(SIZE as u64)?;
-    file.write_all_at(&line::blank(), 0)?;
-    file.sync_all()?;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    // A directory that may be written and not read cannot be synced.
-    if let Ok(directory) = rustix::fs::open(directory(path), flags, Mode::empty()) {
-        let _ = rustix::fs::fsync(directory);
-    }
-    Ok(())
-}
-
-/// Who holds it, as far as it says so.
-fn holder(path: &Path) -> String {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let line = || -> io::Result<Option<Vec<u8>>> {
-        read(&File::from(rustix::fs::open(path, flags, Mode::empty())?))
-    };
-    let last = line().ok().flatten().and_then(|line| Last::parse(&line).ok()).flatten();
-    match last {
-        // Before its first record it is still the run before that stands there.
-        Some(last) if last.stopped.is_none() && last.is_alive() => {
-            format!("another connledger, run {} (process {}),", last.run, last.pid)
-        }
-        _ => "another connledger".to_owned(),
+impl Drop for State {
+    fn drop(&mut self) {
+        self.slot.close();
+        self.thread.unpark();
     }
 }
 

@@ -1,8 +1,9 @@
 use std::fs;
+use std::path::Path;
 
-use crate::clock::WallTime;
-
+use super::line::SIZE;
 use super::*;
+use crate::clock::WallTime;
 
 fn identity(run: &str) -> Identity {
     Identity {
@@ -19,6 +20,41 @@ fn position(seq: u64, ns: u64) -> Position {
     Position { seq, until: Moment { boot_ns: ns, wall } }
 }
 
+/// A run's line, as it stands when it has given so many numbers.
+fn line(run: &str, seq: u64, stopped: Option<StopReason>) -> Vec<u8> {
+    let mut line = Line::new(&identity(run), None);
+    line.set(&Note { position: position(seq, seq), begun: true, stopped });
+    line.bytes().to_vec()
+}
+
+/// Waits until the thread has written so far.
+fn wait_for(path: &Path, seq: u64) -> Last {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let line = fs::read(path).unwrap_or_default();
+        match Last::parse(&line) {
+            Ok(Some(last)) if last.seq == seq => {
+                assert_eq!((line.len(), line.last()), (SIZE, Some(&b'\n')));
+                return last;
+            }
+            found => assert!(Instant::now() < deadline, "{seq}: {found:?}"),
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Waits until the lock of a state that was dropped is free.
+fn wait_until_free(path: &Path) -> Opened {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match opened(path, true) {
+            Ok(opened) => return opened,
+            Err(err) => assert!(Instant::now() < deadline, "{err}"),
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
 fn opened(path: &Path, asked: bool) -> anyhow::Result<Opened> {
     State::open(&Remember::At { path: path.to_owned(), asked }, &identity("00000000000000a1"))
 }
@@ -33,45 +69,80 @@ fn what_is_noted_is_found() {
     // As at a kill before the first record.
     assert_eq!(Last::parse(&fs::read(&path).expect("a file")), Ok(None));
     for seq in [1, 9_007_199_254_740_991, 12] {
-        assert_eq!(state.note(&position(seq, 5)), None);
-        let line = fs::read(&path).expect("a file");
-        assert_eq!((line.len(), line.last()), (SIZE, Some(&b'\n')));
-        let last = Last::parse(&line).expect("sound").expect("a run");
-        assert_eq!((last.seq, last.stopped), (seq, None));
+        state.note(position(seq, 5));
+        assert_eq!(wait_for(&path, seq).stopped, None);
     }
     state.detach(position(0, 7).until);
-    assert_eq!(state.end(&position(14, 900), StopReason::Duration), None);
+    assert_eq!(state.end(position(14, 900), StopReason::Duration), None);
 
     let last = opened(&path, true).expect("it is there").last.expect("a run");
     assert_eq!((last.seq, last.stopped), (14, Some(StopReason::Duration)));
     assert_eq!(last.until, position(0, 7).until);
     let since = position(0, 2_000_007).until;
-    let previous = last.clone().before(since, &last.boot_id);
+    let previous = last.clone().previous(since, &last.boot_id);
     assert_eq!((previous.gap_us, previous.boot_id), (Some(2000), None));
     // On another boot the one clock says nothing, and the other may have been set back.
     let other = "00000000000000000000000000000000";
-    let previous = last.clone().before(position(0, 3007).until, other);
+    let previous = last.clone().previous(position(0, 3007).until, other);
     assert_eq!((previous.gap_us, previous.boot_id.as_deref()), (Some(3), Some(&*last.boot_id)));
-    assert_eq!(last.before(position(0, 6).until, other).gap_us, None);
+    assert_eq!(last.clone().previous(position(0, 6).until, other).gap_us, None);
+    // Nor does it in a time namespace that is behind.
+    let behind = Moment { boot_ns: 1, ..position(0, 3007).until };
+    let previous = last.clone().previous(behind, &last.boot_id);
+    assert_eq!((previous.gap_us, previous.boot_id), (Some(3), None));
+}
+
+/// Of runs that no output has, the next one tells the number, and the run before them.
+#[test]
+fn the_run_before_is_remembered_until_an_output_has_the_next() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("state");
+    fs::write(&path, line("00000000000000b0", 2497, None)).expect("a file");
+    for unwritten in 0..3 {
+        let Opened { state, last, .. } = wait_until_free(&path);
+        let last = last.expect("a run");
+        assert_eq!((&*last.run, last.seq, last.unwritten), ("00000000000000b0", 2497, unwritten));
+        assert_eq!(last.until, position(0, 2497).until);
+        let mut state = state.expect("a state");
+        state.note(position(unwritten + 1, 1));
+        wait_for(&path, unwritten + 1);
+    }
+    let mut state = wait_until_free(&path).state.expect("a state");
+    state.begin();
+    state.note(position(77, 77));
+    assert_eq!(wait_for(&path, 77).before, None);
+    drop(state);
+    let last = wait_until_free(&path).last.expect("a run");
+    assert_eq!((&*last.run, last.seq, last.unwritten), ("00000000000000a1", 77, 0));
 }
 
 #[test]
 fn a_line_has_room_for_the_longest() {
-    let mut line = Line::new(&identity("ffffffffffffffff"));
     let until = Moment { boot_ns: u64::MAX, wall: WallTime(u64::MAX) };
-    line.set(u64::MAX, until, Some(StopReason::OutputsClosed));
+    let stopped = Some(StopReason::OutputsClosed);
+    let before = Before {
+        run: "f".repeat(16),
+        boot_id: "f".repeat(32),
+        seq: (1 << 53) - 1,
+        until,
+        stopped,
+        unwritten: u64::MAX,
+    };
+    let mut line = Line::new(&identity("ffffffffffffffff"), Some(&before));
+    let position = Position { seq: u64::MAX, until };
+    line.set(&Note { position, begun: false, stopped });
     assert_eq!(line.bytes().len(), SIZE);
     let last = Last::parse(line.bytes()).expect("sound").expect("a run");
     assert_eq!((last.seq, last.until), ((1 << 53) - 1, until));
+    assert_eq!(last.before.as_ref(), Some(&before));
+    assert_eq!(last.into_before().unwritten, u64::MAX);
 }
 
 #[test]
 fn what_is_damaged_is_said_and_begun_anew() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("state");
-    let mut sound = Line::new(&identity("00000000000000a1"));
-    sound.set(7, position(7, 7).until, None);
-    let sound = String::from_utf8(sound.bytes().to_vec()).expect("ASCII");
+    let sound = String::from_utf8(line("00000000000000a1", 7, None)).expect("ASCII");
     for damaged in [
         "\0".repeat(SIZE),
         sound[..100].to_owned(),
@@ -82,7 +153,7 @@ fn what_is_damaged_is_said_and_begun_anew() {
         sound.trim_end().replace("\"pid\"", "\"\\u001b[31m\""),
     ] {
         fs::write(&path, &damaged).expect("a file");
-        let Opened { state, last, warning } = opened(&path, true).expect(&damaged);
+        let Opened { state, last, warning } = wait_until_free(&path);
         assert_eq!(last, None, "{damaged}");
         let warning = warning.expect(&damaged);
         assert!(!warning.contains('\u{1b}'), "it drives no terminal");
@@ -91,8 +162,8 @@ fn what_is_damaged_is_said_and_begun_anew() {
         assert_eq!(fs::read(&path).expect("a file"), line::blank());
     }
     fs::write(&path, sound.trim_end()).expect("a file");
-    let found = opened(&path, true).expect("shorter, and sound");
-    assert_eq!((found.last.expect("a run").seq, found.warning), (7, None));
+    let found = wait_until_free(&path);
+    assert_eq!((found.last.expect("a run").seq, found.warning), (7, None), "shorter, and sound");
 }
 
 /// Somebody has named a file of his own.
@@ -111,36 +182,21 @@ fn what_is_not_ours_is_left_as_it_is() {
 }
 
 #[test]
-fn only_one_has_it_and_it_is_made_again() {
+fn only_one_has_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("state");
     let mut state = opened(&path, false).expect("it is made").state.expect("a state");
     let said = opened(&path, false).expect_err("it is held").to_string();
-    assert!(said.contains("another connledger has it; give each its own"), "{said}");
-    assert_eq!(state.note(&position(1, 1)), None);
+    assert!(said.contains("another process holds its lock; give each its own"), "{said}");
+    state.note(position(1, 1));
+    wait_for(&path, 1);
     let said = opened(&path, false).expect_err("it is held").to_string();
     let who = format!("run 00000000000000a1 (process {}), has it", std::process::id());
     assert!(said.contains(&who), "{said}");
-
+    // What is taken away is made again at the end at the latest.
     fs::remove_file(&path).expect("it is there");
-    state.looked_at -= LOOK;
-    let said = state.note(&position(2, 2)).expect("it is said");
-    assert!(said.contains("was removed or replaced; it is made again"), "{said}");
-    let last = Last::parse(&fs::read(&path).expect("a file")).expect("sound").expect("a run");
-    assert_eq!(last.seq, 2);
-    // Another one was quicker.
-    fs::remove_file(&path).expect("it is there");
-    let other = opened(&path, false).expect("it is made");
-    state.looked_at -= LOOK;
-    let said = state.note(&position(3, 3)).expect("it is said");
-    assert!(said.contains("another connledger has it: this run is remembered nowhere"), "{said}");
-    state.looked_at -= LOOK;
-    assert_eq!(state.note(&position(4, 4)), None, "it was said");
-    assert_eq!(Last::parse(&fs::read(&path).expect("a file")), Ok(None));
-    drop(other);
-    assert!(state.end(&position(5, 5), StopReason::Terminated).is_some());
-    let last = Last::parse(&fs::read(&path).expect("a file")).expect("sound").expect("a run");
-    assert_eq!(last.seq, 5);
+    assert_eq!(state.end(position(5, 5), StopReason::Terminated), None);
+    assert_eq!(wait_for(&path, 5).stopped, Some(StopReason::Terminated));
 }
 
 #[test]
@@ -175,12 +231,10 @@ proptest::proptest! {
     /// A line that somebody has changed in one place.
     #[test]
     fn a_changed_line_is_a_state_or_not(at in 0..SIZE, byte: u8) {
-        let mut line = Line::new(&identity("00000000000000a1"));
-        line.set(7, position(7, 7).until, Some(StopReason::Interrupted));
-        let mut bytes = line.bytes().to_vec();
+        let mut bytes = line("00000000000000a1", 7, Some(StopReason::Interrupted));
         bytes[at] = byte;
         if let Ok(Some(last)) = Last::parse(&bytes) {
-            let previous = last.before(position(0, 1 << 40).until, "x");
+            let previous = last.into_before().previous(position(0, 1 << 40).until, "x");
             proptest::prop_assert_eq!(previous.run.len(), 16);
             proptest::prop_assert!(previous.seq > 0);
         }

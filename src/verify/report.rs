@@ -167,6 +167,8 @@ pub struct FollowedBy {
     pub run: String,
     /// The last number that this run had given.
     pub seq: u64,
+    /// Whether this run came to its end, as that has it.
+    pub stopped: bool,
 }
 
 /// How a run follows the one before.
@@ -178,6 +180,15 @@ pub struct Follows {
     pub named: bool,
     /// Whether there are records of it.
     pub found: bool,
+    /// Whether they ought to be there: those of an earlier run of the same host and output are.
+    #[serde(skip_serializing_if = "is_false")]
+    pub expected: bool,
+    /// Runs between the two that left no line, as the `start` has it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unwritten: u64,
+    /// Another run whose `start` names the same one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub also_before: Option<String>,
     /// Whether it came to its end, as the `start` has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped: Option<bool>,
@@ -218,6 +229,11 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
 impl Report {
     pub(super) fn of(findings: Findings, request: &Request) -> Self {
         let names: Vec<String> =
@@ -248,11 +264,21 @@ impl Report {
         let missing = runs().any(|run| run.missing.is_some());
         let unfinished = runs().any(|run| !run.started || run.stopped.is_none());
         let lossy = runs().any(|run| run.lost.is_some());
-        let strictly = self.strict && (unfinished || lossy || self.runs.is_empty());
+        // What they had given is nowhere.
+        let absent = runs().any(|run| run.follows.as_ref().is_some_and(Follows::lacks_runs));
+        let strictly = self.strict && (unfinished || lossy || absent || self.runs.is_empty());
         if missing || strictly || !self.problems.is_empty() {
             return Verdict::Faulty;
         }
         Verdict::Sound
+    }
+}
+
+impl Follows {
+    /// Whether runs between are missing as a whole.
+    #[must_use]
+    pub fn lacks_runs(&self) -> bool {
+        self.expected || self.unwritten != 0
     }
 }
 
@@ -282,8 +308,12 @@ fn runs(mut runs: Vec<Run>) -> Vec<RunReport> {
     let mut latest: HashMap<&str, (&Run, Time)> = HashMap::new();
     let ends: HashMap<RunId, Time> = runs.iter().map(|run| (run.id, run.times.1)).collect();
     let mut reports = Vec::new();
-    for run in &runs {
-        let named = run.previous.as_ref().map(|before| named(run, before, ends.get(&before.run)));
+    for (at, run) in runs.iter().enumerate() {
+        let named = run.previous.as_ref().map(|before| {
+            let end = ends.get(&before.run);
+            let expected = end.is_none() && has_earlier(run, &runs[..at]);
+            Follows { expected, ..named(run, before, end) }
+        });
         let by_time =
             || latest.get(run.host.as_str()).map(|(before, until)| by_time(run, before, until));
         reports.push(run_report(run, named.or_else(by_time)));
@@ -295,12 +325,24 @@ fn runs(mut runs: Vec<Run>) -> Vec<RunReport> {
     reports
 }
 
+/// Whether one of these, which are sorted, is an earlier one of the same host and output.
+fn has_earlier(run: &Run, sorted: &[Run]) -> bool {
+    let of_host = sorted.iter().rev().take_while(|earlier| earlier.host == run.host);
+    of_host.into_iter().any(|earlier| {
+        earlier.times.1 < run.times.0
+            && earlier.outputs.iter().any(|output| run.outputs.contains(output))
+    })
+}
+
 /// The run before, as the `start` of this one names it.
 fn named(run: &Run, before: &Before, end: Option<&Time>) -> Follows {
     Follows {
         run: before.run.to_string(),
         named: true,
         found: end.is_some(),
+        expected: false,
+        unwritten: before.unwritten,
+        also_before: run.rival.map(|rival| rival.to_string()),
         stopped: Some(before.stopped),
         gap_us: before.gap_us,
         after_us: end.map(|end| run.times.0.micros_since(end)),
@@ -313,6 +355,9 @@ fn by_time(run: &Run, before: &Run, until: &Time) -> Follows {
         run: before.id.to_string(),
         named: false,
         found: true,
+        expected: false,
+        unwritten: 0,
+        also_before: None,
         stopped: None,
         gap_us: None,
         after_us: Some(run.times.0.micros_since(until)),
@@ -336,7 +381,11 @@ fn run_report(run: &Run, follows: Option<Follows>) -> RunReport {
         uncompared: run.uncompared,
         lost: lost(run),
         missing: missing(run),
-        followed_by: run.next.map(|(run, seq)| FollowedBy { run: run.to_string(), seq }),
+        followed_by: run.next.map(|next| FollowedBy {
+            run: next.run.to_string(),
+            seq: next.seq,
+            stopped: next.stopped,
+        }),
         follows,
     }
 }

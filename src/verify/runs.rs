@@ -51,8 +51,10 @@ pub struct Run {
     pub stop: Option<End>,
     /// The run before it, as its `start` has it.
     pub previous: Option<Before>,
-    /// The run after it, and the last number that this one had given by what that says.
-    pub next: Option<(RunId, u64)>,
+    /// The run after it, and what that says of it.
+    pub next: Option<Next>,
+    /// Another run that names the same one before it.
+    pub rival: Option<RunId>,
     /// The outputs that its records went through, as far as they name them.
     pub outputs: Vec<OutputName>,
     /// Numbers of records of which only the beginning is there; the first of them, and the greatest.
@@ -70,6 +72,19 @@ pub struct Before {
     pub stopped: bool,
     /// For how long nobody watched, microseconds.
     pub gap_us: Option<u64>,
+    /// Runs between that left no line.
+    pub unwritten: u64,
+}
+
+/// What the run after says of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Next {
+    /// That one.
+    pub run: RunId,
+    /// The last number that this one gave.
+    pub seq: u64,
+    /// Whether this one came to its end.
+    pub stopped: bool,
 }
 
 /// The end of a run.
@@ -92,6 +107,7 @@ impl From<&Previous> for Before {
             seq: previous.seq.0,
             stopped: previous.has_stopped(),
             gap_us: previous.gap_us(),
+            unwritten: previous.unwritten(),
         }
     }
 }
@@ -113,6 +129,7 @@ impl Run {
             stop: None,
             previous: None,
             next: None,
+            rival: None,
             outputs: Vec::new(),
             torn: Vec::new(),
         }
@@ -133,7 +150,7 @@ impl Run {
     /// The last number that is known of, torn or not, or by what the run after it says.
     #[must_use]
     pub fn last(&self) -> Option<u64> {
-        let given = self.next.map(|(_, seq)| seq);
+        let given = self.next.map(|next| next.seq);
         [self.last_there(), given].into_iter().flatten().max()
     }
 
@@ -333,10 +350,19 @@ impl Runs {
             let Run { id, previous, .. } = self.all[at];
             let Some(before) = previous.filter(|before| before.run != id) else { continue };
             let Some(&place) = self.places.get(&before.run) else { continue };
-            let next = &mut self.all[place].next;
-            // There is one run after each, unless somebody has meddled with what they remember.
-            if next.is_none_or(|(_, seq)| seq < before.seq) {
-                *next = Some((id, before.seq));
+            let next = Next { run: id, seq: before.seq, stopped: before.stopped };
+            // There is one run after each, unless what they remember was set back.
+            match self.all[place].next {
+                Some(other) => {
+                    self.all[at].rival = Some(other.run);
+                    if let Some(&rival) = self.places.get(&other.run) {
+                        self.all[rival].rival = Some(id);
+                    }
+                    if other.seq < next.seq {
+                        self.all[place].next = Some(next);
+                    }
+                }
+                None => self.all[place].next = Some(next),
             }
         }
     }

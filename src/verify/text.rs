@@ -96,7 +96,8 @@ fn run_text(run: &RunReport) -> String {
     }
     if let Some(follows) = &run.follows {
         let overlaps = follows.after_us.is_some_and(|after| after < 0);
-        line(if overlaps || !follows.found { NOTE } else { plain }, &follows_text(follows));
+        let is_odd = overlaps || !follows.found || follows.also_before.is_some();
+        line(if is_odd || follows.lacks_runs() { NOTE } else { plain }, &follows_text(follows));
     }
     text
 }
@@ -144,17 +145,16 @@ fn unended_text(run: &RunReport) -> String {
     match &run.followed_by {
         Some(next) => {
             let there = last - missing;
-            format!(
-                "ended after {there}, without a stop: killed; it had given {}, says run {}",
-                next.seq, next.run
-            )
+            let how = if next.stopped { "its stop is missing" } else { "without a stop: killed" };
+            format!("ended after {there}, {how}; it had given {}, says run {}", next.seq, next.run)
         }
         None => format!("ended after {last}, without a stop: killed, or still running"),
     }
 }
 
 fn follows_text(follows: &Follows) -> String {
-    let Follows { run, found, stopped, gap_us, after_us, .. } = follows;
+    let Follows { run, found, expected, unwritten, also_before, stopped, gap_us, after_us, .. } =
+        follows;
     let Some(stopped) = stopped else {
         let after = after_us.unwrap_or_default();
         let span = span(after.unsigned_abs());
@@ -172,8 +172,21 @@ fn follows_text(follows: &Follows) -> String {
             format!("run {run} before it {how}; the clock was set back, and the gap is not known")
         }
     };
-    let not_found = if *found { "" } else { "; that one is not in these files" };
-    format!("{gap}{not_found}")
+    let mut text = gap;
+    match (found, expected) {
+        (true, _) => {}
+        (_, false) => text.push_str("; that one is not in these files"),
+        (_, true) => {
+            text.push_str("; that one is missing in these files, which have an earlier one")
+        }
+    }
+    if *unwritten != 0 {
+        let _ = write!(text, "; runs between that left no line: {unwritten}");
+    }
+    if let Some(other) = also_before {
+        let _ = write!(text, "; run {other} names the same one: the state was set back");
+    }
+    text
 }
 
 /// A span in the two largest units that it has.
@@ -213,6 +226,9 @@ fn verdict(report: &Report) -> String {
     let lost = sum(|run| run.lost.as_ref().map_or(0, |lost| lost.records));
     let problems: u64 = report.problems.iter().map(|problems| problems.count).sum();
     let unended = sum(|run| u64::from(!run.started || run.stopped.is_none()));
+    let absent = sum(|run| {
+        run.follows.as_ref().map_or(0, |follows| follows.unwritten + u64::from(follows.expected))
+    });
     let lines = report.lines;
     let runs = match report.runs.len() {
         1 => "1 run".to_owned(),
@@ -224,6 +240,9 @@ fn verdict(report: &Report) -> String {
     }
     if report.strict && unended != 0 {
         said.push(format!("{unended} runs without start or stop"));
+    }
+    if report.strict && absent != 0 {
+        said.push(format!("{absent} runs missing as a whole"));
     }
     if report.newer_records != 0 {
         said.push(format!("{} of a newer minor, judged by what is known", report.newer_records));

@@ -3,6 +3,7 @@
 
 mod after;
 mod alone;
+mod frozen;
 mod place;
 
 use std::fs;
@@ -29,7 +30,7 @@ fn beside(target: &Target) -> PathBuf {
 /// What is remembered there.
 fn remembered(path: &Path) -> Value {
     let line = fs::read(path).expect("a state");
-    assert_eq!(line.len(), 512);
+    assert_eq!(line.len(), 1024);
     serde_json::from_slice(&line).expect("JSON")
 }
 

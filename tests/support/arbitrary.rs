@@ -355,14 +355,15 @@ fn beginning() -> BoxedStrategy<Start> {
 
 fn previous() -> BoxedStrategy<Previous> {
     let end = (1..=u64::MAX, wall_time(), option::of(select(StopReason::ALL.to_vec())));
-    ("[0-9a-f]{16}", end, option::of("[0-9a-f]{32}"), option::of(number()))
-        .prop_map(|(run, (seq, until, stopped), boot_id, gap_us)| Previous {
+    ("[0-9a-f]{16}", end, option::of("[0-9a-f]{32}"), option::of(number()), number())
+        .prop_map(|(run, (seq, until, stopped), boot_id, gap_us, unwritten)| Previous {
             run,
             seq,
             until,
             stopped,
             boot_id,
             gap_us,
+            unwritten,
         })
         .boxed()
 }

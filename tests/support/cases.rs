@@ -288,13 +288,17 @@ fn beginnings(run: &mut Run) {
     let long = NumberList { include: (4_000_000..4_001_000).collect(), exclude: vec![] };
     let filters = Filters { pids: long, families: Families::Ipv6, ..Filters::default() };
     run.own(Body::Start(Box::new(Start { filters: filters.given(), ..start() })));
-    // After a run that was terminated, one that was killed, one in another boot, and one that a clock was set back after.
+    // After a run that was terminated, one that was killed, one in another boot, one that a clock was set back after, and
+    // one that was followed by runs without a line.
     let killed = Previous { stopped: None, ..previous() };
     let other_boot = Some("00000000000000000000000000000001".to_owned());
     let rebooted = Previous { boot_id: other_boot, gap_us: Some(61_000_000), ..killed.clone() };
     let set_back = Previous { gap_us: None, ..rebooted.clone() };
+    let far = Previous { unwritten: 3, ..killed.clone() };
     let stopped = |reason| Previous { stopped: Some(reason), ..previous() };
-    for previous in StopReason::ALL.map(stopped).into_iter().chain([killed, rebooted, set_back]) {
+    for previous in
+        StopReason::ALL.map(stopped).into_iter().chain([killed, rebooted, set_back, far])
+    {
         run.own(Body::Start(Box::new(Start { previous: Some(previous), ..start() })));
     }
     // Every filter at once, with names that could be misread.

@@ -82,6 +82,7 @@ pub fn previous() -> Previous {
         stopped: Some(StopReason::Terminated),
         boot_id: None,
         gap_us: Some(793_665),
+        unwritten: 0,
     }
 }
 

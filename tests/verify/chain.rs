@@ -22,6 +22,7 @@ fn first(seq: u64, stopped: Option<StopReason>) -> Previous {
         stopped,
         boot_id: None,
         gap_us: Some(793_665),
+        unwritten: 0,
     }
 }
 
@@ -39,7 +40,7 @@ fn what_lay_between_two_whole_runs_is_told() {
         let logs = Logs::of(&[logs[0], logs[1]]).strictly();
         let report = logs.sound();
         let runs = &report["runs"];
-        assert_eq!(runs[0]["followed_by"], json!({ "run": SECOND, "seq": last }));
+        assert_eq!(runs[0]["followed_by"], json!({ "run": SECOND, "seq": last, "stopped": true }));
         let follows = &runs[1]["follows"];
         for (field, expected) in [
             ("run", json!(FIRST)),
@@ -125,10 +126,67 @@ fn a_run_before_that_is_not_there_is_told() {
     let text = logs.text();
     let said = "since run 00000000000000c1 stopped; that one is not in these files\n";
     assert!(text.contains(said), "{text}");
-    // It is not mixed up with another one that was before.
-    let report = Logs::of(&[&run("00000000000000c0", 0, 10), &next]).sound();
+    // It is not mixed up with another one that was before; but where that is, it ought to be.
+    let earlier = run("00000000000000c0", 0, 10);
+    let report = Logs::of(&[&earlier, &next]).sound();
     assert_eq!(report["runs"][1]["follows"]["run"], FIRST);
+    assert_eq!(report["runs"][1]["follows"]["expected"], true);
     assert_eq!(report["runs"][0]["followed_by"], Value::Null);
+    let logs = Logs::of(&[&earlier, &next]).strictly();
+    logs.faulty();
+    let text = logs.text();
+    assert!(
+        text.contains("that one is missing in these files, which have an earlier one"),
+        "{text}"
+    );
+    assert!(text.contains("1 runs missing as a whole"), "{text}");
+    // One of another output says nothing about it.
+    let elsewhere: Vec<String> =
+        earlier.iter().map(|line| line.replace("\"stdout\"", "\"file:/x\"")).collect();
+    Logs::of(&[&elsewhere, &next]).strictly().sound();
+}
+
+#[test]
+fn runs_without_a_line_are_told() {
+    let lines = run(FIRST, 0, 10);
+    let before = first(lines.len() as u64, Some(StopReason::Terminated));
+    let logs = Logs::of(&[&lines, &second(Previous { unwritten: 2, ..before })]);
+    let report = logs.sound();
+    assert_eq!(report["runs"][1]["follows"]["unwritten"], 2);
+    let text = logs.text();
+    assert!(text.contains("c1 stopped; runs between that left no line: 2\n"), "{text}");
+    let logs = logs.strictly();
+    logs.faulty();
+    assert!(logs.text().contains("2 runs missing as a whole"), "{}", logs.text());
+}
+
+/// A power cut has brought back what was remembered before the second one.
+#[test]
+fn two_that_name_the_same_one_are_told() {
+    let lines = run(FIRST, 0, 10);
+    let before = first(lines.len() as u64, Some(StopReason::Terminated));
+    let third = "00000000000000c3";
+    let rival = run_after(Some(before.clone()), third, 200, 10);
+    let logs = Logs::of(&[&lines, &second(before), &rival]);
+    let report = logs.sound();
+    let runs = &report["runs"];
+    assert_eq!(runs[1]["follows"]["also_before"], third);
+    assert_eq!(runs[2]["follows"]["also_before"], SECOND);
+    let text = logs.text();
+    assert!(text.contains(&format!("run {third} names the same one: the state was set back")));
+}
+
+#[test]
+fn one_that_stopped_and_lacks_that_was_not_killed() {
+    let lines = run(FIRST, 0, 100);
+    let last = lines.len() as u64;
+    let next = second(first(last, Some(StopReason::Terminated)));
+    let logs = Logs::of(&[&lines[..50], &next]);
+    logs.faulty();
+    let said =
+        format!("ended after 50, its stop is missing; it had given {last}, says run {SECOND}\n");
+    let text = logs.text();
+    assert!(text.contains(&said) && !text.contains("killed"), "{text}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use crate::encode::json::push_text;
 use crate::encode::number::push_u64;
+use crate::encode::push_count;
 use crate::encode::words::push_address;
 use crate::encode::words::push_errno;
 use crate::encode::words::push_harmless;
@@ -67,6 +68,10 @@ fn write_previous(out: &mut Vec<u8>, previous: &Previous) {
     push_text(out, ", since run ");
     push_text(out, &previous.run);
     push_text(out, if previous.stopped.is_none() { " was killed or crashed" } else { " stopped" });
+    if previous.unwritten != 0 {
+        push_text(out, "; runs between that left no line: ");
+        push_count(out, previous.unwritten);
+    }
 }
 
 fn write_event(out: &mut Vec<u8>, event: &Event) {

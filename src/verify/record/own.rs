@@ -90,6 +90,7 @@ pub struct Previous {
     stopped: Option<Reason>,
     boot_id: Option<Text<Id>>,
     gap_us: Option<Count>,
+    unwritten: Option<Count>,
 }
 
 impl Previous {
@@ -103,6 +104,12 @@ impl Previous {
     #[must_use]
     pub fn gap_us(&self) -> Option<u64> {
         self.gap_us.map(|gap| gap.0)
+    }
+
+    /// Runs between that left no line.
+    #[must_use]
+    pub fn unwritten(&self) -> u64 {
+        self.unwritten.as_ref().map_or(0, |count| count.0)
     }
 }
 

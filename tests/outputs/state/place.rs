@@ -13,6 +13,7 @@ use super::run_once;
 use super::runs;
 use super::verify;
 use super::wait_for_progress;
+use super::wait_for_record;
 use crate::file::Target;
 use crate::file::full::Disk;
 use crate::log::number;
@@ -145,6 +146,63 @@ fn a_full_disk_has_room_for_it() {
     assert!(number(&run["missing"], "at_end") > 0, "{run:#}");
 }
 
+/// Restarted again and again on the full disk, none of them leaves a line: what the first one lacks is told all the same.
+#[test]
+fn runs_that_a_full_disk_leaves_without_a_line_hide_nothing() {
+    const KILLS: u64 = 3;
+    let Some(scene) = Scene::set() else { return };
+    let disk = Disk::mount(scene.path("disk"), "128k");
+    let target = disk.file();
+    let state = beside(&target);
+    let mut running = scene.start(&["-o", &target.name]);
+    let load = scene.load(Duration::from_millis(1));
+    running.wait_until_said("cannot write: No space left on device");
+    let full = remembered(&state)["seq"].clone();
+    wait_for_progress(&state, &full);
+    running.kill();
+    load.end();
+    let first = remembered(&state);
+    assert!(first.get("before").is_none(), "{first}");
+    for unwritten in 0..KILLS {
+        let running = scene.start(&["-o", &target.name]);
+        wait_for_record(&running, &state);
+        running.kill();
+        let before = &remembered(&state)["before"];
+        for name in ["run", "seq", "until", "until_boot_ns", "boot_id"] {
+            assert_eq!(before[name], first[name], "{before}");
+        }
+        assert_eq!(before["unwritten"], unwritten);
+    }
+    disk.resize("64m");
+    let running = scene.start(&["-o", &target.name]);
+    assert!(running.said().contains("; 3 begun since then ended before"), "{}", running.said());
+    running.stop();
+
+    let (code, report) = verify(&[&target.path]);
+    assert_eq!(code, Some(1));
+    let runs = report["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 2, "{report:#}");
+    assert_eq!(runs[0]["last_seq"], first["seq"], "{report:#}");
+    assert!(number(&runs[0]["missing"], "at_end") > 0, "{report:#}");
+    assert_eq!(
+        (&runs[1]["follows"]["run"], &runs[1]["follows"]["unwritten"]),
+        (&first["run"], &KILLS.into())
+    );
+}
+
+#[test]
+fn a_lock_of_somebody_else_is_not_taken_for_a_run() {
+    let Some(scene) = Scene::set() else { return };
+    let target = Target::new(&scene, "log");
+    run_once(&scene, &["-o", &target.name]);
+    let backup = fs::File::open(beside(&target)).unwrap();
+    backup.lock_shared().unwrap();
+    let said = scene.start_in_vain(&["-o", &target.name]);
+    assert!(said.contains("another process holds its lock"), "{said}");
+    drop(backup);
+    run_once(&scene, &["-o", &target.name]);
+}
+
 #[test]
 fn when_it_is_taken_away_it_is_made_again() {
     let Some(scene) = Scene::set() else { return };
@@ -156,7 +214,7 @@ fn when_it_is_taken_away_it_is_made_again() {
     running.wait_until_said("was removed or replaced; it is made again");
     wait_until("it is there", || state.exists());
     // Somebody puts back an old one.
-    fs::write(scene.path("old"), [b' '; 512]).unwrap();
+    fs::write(scene.path("old"), [b' '; 1024]).unwrap();
     fs::rename(scene.path("old"), &state).unwrap();
     wait_until("it is ours again", || fs::read(&state).unwrap().starts_with(b"{"));
     // Somebody puts his own file there.
