@@ -61,7 +61,7 @@ pub struct Machine {
 /// What runs it, and where. It ends with this, also if the machine never comes up.
 struct Nspawn {
     unshare: Child,
-    cgroup: Option<PathBuf>,
+    cgroups: Vec<PathBuf>,
 }
 
 impl Drop for Nspawn {
@@ -69,7 +69,7 @@ impl Drop for Nspawn {
         // Everything in its pid namespace dies with it.
         let _ = self.unshare.kill();
         let _ = self.unshare.wait();
-        if let Some(cgroup) = &self.cgroup {
+        for cgroup in &self.cgroups {
             remove_cgroup(cgroup, Instant::now() + Duration::from_secs(10));
         }
     }
@@ -89,11 +89,11 @@ impl Machine {
         let number = BOOTED.fetch_add(1, Ordering::Relaxed);
         let name = format!("{NAME}{}-{number}", std::process::id());
         let folder = TempDir::new().expect("a folder");
-        let cgroup = own_cgroup(&name);
+        let cgroups = own_cgroups(&name);
         let unshare = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"])
             .args(["--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", BOOT, "sh"])
-            .arg(cgroup.as_deref().unwrap_or(Path::new("")))
+            .arg(cgroups.first().map_or(Path::new(""), PathBuf::as_path))
             .arg(folder.path())
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("target/roots/debian"))
             .arg(&name)
@@ -101,7 +101,7 @@ impl Machine {
             .stdout(Stdio::null())
             .spawn()
             .expect("systemd-nspawn");
-        let mut nspawn = Nspawn { unshare, cgroup };
+        let mut nspawn = Nspawn { unshare, cgroups };
         let leader = leader(&mut nspawn.unshare);
         let machine = Self { leader, _nspawn: nspawn, _folder: folder };
         wait_until("a machine that is up", || {
@@ -210,21 +210,29 @@ fn children(pid: &str) -> Vec<String> {
     children.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
 }
 
-/// A cgroup of version 2 of its own: two machines in one would mix up their units. None where there are none.
-fn own_cgroup(name: &str) -> Option<PathBuf> {
+/// A cgroup of version 2 of its own: two machines in one would mix up their units. None where there are none. Behind it,
+/// where the host has systemd's of version 1, too, the one of the same name that systemd-nspawn makes there.
+fn own_cgroups(name: &str) -> Vec<PathBuf> {
     let own = fs::read_to_string("/proc/self/cgroup").expect("/proc/self/cgroup");
-    let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let mounts = fs::read_to_string("/proc/self/mounts").expect("/proc/self/mounts");
-    let mount = mounts.lines().find_map(|line| {
-        let mut words = line.split(' ');
-        let (place, kind) = (words.nth(1)?, words.next()?);
-        (kind == "cgroup2").then_some(place)
-    })?;
-    let above = Path::new(mount).join(own);
-    remove_stale_cgroups(&above);
-    let path = above.join(name);
-    fs::create_dir(&path).expect("a cgroup");
-    Some(path)
+    let mounted = |is_wanted: &dyn Fn(&str, &str) -> bool| {
+        mounts.lines().find_map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
+            [_, place, kind, options, ..] if is_wanted(kind, options) => Some(Path::new(place)),
+            _ => None,
+        })
+    };
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/"));
+    let (Some(own), Some(unified)) = (own, mounted(&|kind, _| kind == "cgroup2")) else {
+        return Vec::new();
+    };
+    let systemd = mounted(&|kind, options| {
+        kind == "cgroup" && options.split(',').any(|option| option == "name=systemd")
+    });
+    let above = [Some(unified), systemd].into_iter().flatten().map(|mount| mount.join(own));
+    let cgroups: Vec<PathBuf> =
+        above.inspect(|above| remove_stale_cgroups(above)).map(|above| above.join(name)).collect();
+    fs::create_dir(&cgroups[0]).expect("a cgroup");
+    cgroups
 }
 
 /// Removes the cgroups of tests that were killed: their machines died with them.
@@ -245,7 +253,7 @@ fn remove_cgroup(cgroup: &Path, deadline: Instant) {
     for folder in inner.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
         remove_cgroup(&folder.path(), deadline);
     }
-    while fs::remove_dir(cgroup).is_err() && Instant::now() < deadline {
+    while cgroup.exists() && fs::remove_dir(cgroup).is_err() && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(10));
     }
 }
