@@ -177,7 +177,7 @@ fn follows_text(follows: &Follows) -> String {
         (true, _) => {}
         (_, false) => text.push_str("; that one is not in these files"),
         (_, true) => {
-            text.push_str("; that one is missing in these files, which have an earlier one")
+            text.push_str("; that one is missing in these files, which have an earlier one");
         }
     }
     if *unwritten != 0 {
