@@ -10,7 +10,7 @@ RUN_AS_ROOT := $(if $(SUDO),--config 'target."cfg(unix)".runner="sudo"')
 # bpf/ is laid out by version 14 (Debian 12), which is preferred where several are installed.
 CLANG_FORMAT = $(shell command -v clang-format-14 2>/dev/null || echo clang-format)
 BPF := $(wildcard bpf/*.h bpf/*.c)
-SCRIPTS := $(wildcard scripts/*.sh packaging/deb/*.p*) .ci/run
+SCRIPTS := $(wildcard scripts/*.sh packaging/deb/*.p*) .ci/run tests/vm/init
 
 .PHONY: help
 help: ## list these targets
@@ -28,21 +28,21 @@ run: ## build, then trace this machine until Ctrl-C; options: make run ARGS="-f 
 
 .PHONY: test
 test: ## run every test, as root where possible; options of cargo test: make test ARGS="--lib"
-	@scripts/install-deps.sh build test
+	@scripts/install-deps.sh build test deb rpm
 	@scripts/python-env.sh
 	@scripts/test.sh $(ARGS)
 
 .PHONY: install
-install: ## install what make build made: make install DESTDIR=/tmp/root PREFIX=/usr
+install: ## install what make build made: make install PREFIX=/usr (or /usr/local) DESTDIR=/tmp/root
 	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" SYSCONFDIR="$(SYSCONFDIR)" UNITDIR="$(UNITDIR)" ZSHDIR="$(ZSHDIR)" \
-		BINARY="$(BINARY)" scripts/install.sh
+		BINARY="$(BINARY)" LICENSES="$(LICENSES)" scripts/install.sh
 
 .PHONY: deb rpm package-binary
 deb: ## make a package for Debian and Ubuntu in target/package/
-	@scripts/install-deps.sh build package
+	@scripts/install-deps.sh build deb
 	@scripts/package.sh deb
 rpm: ## make a package for Fedora and its kin in target/package/
-	@scripts/install-deps.sh build package
+	@scripts/install-deps.sh build rpm
 	@scripts/package.sh rpm
 package-binary: # the binary of both; for debian/rules and the spec
 	@scripts/package-binary.sh
@@ -86,5 +86,5 @@ golden: ## write the expected output of the golden tests anew; look at the diffe
 
 .PHONY: deps
 deps: ## install what the other targets need, and do nothing else
-	@scripts/install-deps.sh build test lint bench package
+	@scripts/install-deps.sh build test lint bench deb rpm
 	@scripts/python-env.sh

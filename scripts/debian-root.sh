@@ -26,7 +26,8 @@ origin=$(apt-get indextargets --format '$(SITE) $(CODENAME)' 'Created-By: Packag
 }
 
 new=$(mktemp -d target/roots/.new.XXXXXX)
-trap 'rm -rf "$new"' EXIT
+# debootstrap mounts /proc in there, and may have left it.
+trap 'rm -rf --one-file-system "$new"' EXIT
 trap 'exit 1' HUP INT TERM
 chmod 755 "$new"
 debootstrap --variant=minbase --include="$include" "${origin#* }" "$new" "${origin% *}" >"$new.log" 2>&1 || {
@@ -39,6 +40,6 @@ rm -rf "$new.log" "$new"/var/cache/apt/archives/*.deb
 rm -f "$new/etc/resolv.conf"
 : >"$new/etc/machine-id"
 echo connledger-test >"$new/etc/hostname"
-rm -rf "$place"
+rm -rf --one-file-system "$place"
 mv "$new" "$place"
 echo "$include" >"$place.packages"

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Installs what is missing to build, test, lint or measure connledger, and says what it installs.
+# Installs what is missing to build, test, lint, measure or package connledger, and says what it installs.
 # If all is there it does nothing, says nothing, and needs neither network nor root.
 #
-# usage: scripts/install-deps.sh GROUP...   (build, test, lint, bench, package)
+# usage: scripts/install-deps.sh GROUP...   (build, test, lint, bench, deb, rpm)
 set -eu
 here=$(dirname "$0")
 
@@ -69,8 +69,20 @@ need_test() {
 	need fish fish program fish
 	need man-db man-db program man
 	need mandoc mandoc program mandoc
+	need_guest
+	# They look at the packages: tests/packages/
+	need lintian lintian program lintian
+	need rpmlint rpmlint program rpmlint
 	need_unpacked rsyslog usr/sbin/rsyslogd
 	need_unpacked syslog-ng-core usr/sbin/syslog-ng
+}
+
+# Debian's own kernel, and what runs it: tests/vm/
+need_guest() {
+	[ "$(uname -m)" = x86_64 ] && grep -qs '^ID=debian$' /etc/os-release || return 0
+	need qemu-system-x86 qemu-system-x86 program qemu-system-x86_64
+	need busybox-static busybox program busybox
+	ls /boot/vmlinuz-*-cloud-amd64 >/dev/null 2>&1 || need_unpacked linux-image-cloud-amd64 boot
 }
 
 need_lint() {
@@ -94,16 +106,21 @@ need_bench() {
 	need tcpdump tcpdump program tcpdump
 }
 
-# make deb, make rpm
-need_package() {
+# make deb: on Debian
+need_deb() {
 	need debhelper debhelper program dh
 	need dpkg-dev dpkg-dev program dpkg-buildpackage
-	need lintian lintian program lintian
-	need rpm rpm-build program rpmbuild
-	need rpmlint rpmlint program rpmlint
-	# scripts/third-party.sh
-	need jq jq program jq
+	need_licences
 }
+
+# make rpm: on Fedora, and on Debian
+need_rpm() {
+	need rpm rpm-build program rpmbuild
+	need_licences
+}
+
+# scripts/third-party.sh
+need_licences() { need jq jq program jq; }
 
 as_root() {
 	if [ "$(id -u)" -eq 0 ]; then
@@ -117,11 +134,11 @@ apt() {
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@" >&2
 }
 
-[ $# -gt 0 ] || fail "which of build, test, lint, bench and package?"
+[ $# -gt 0 ] || fail "which of build, test, lint, bench, deb and rpm?"
 for group; do
 	case $group in
-	build | test | lint | bench | package) "need_$group" ;;
-	*) fail "'$group' is none of build, test, lint, bench and package" ;;
+	build | test | lint | bench | deb | rpm) "need_$group" ;;
+	*) fail "'$group' is none of build, test, lint, bench, deb and rpm" ;;
 	esac
 done
 [ -n "$debian$unpack" ] || exit 0

@@ -2,7 +2,10 @@
 # Installs connledger: the one list of what make install and both packages hold, with its modes. A distribution's
 # own papers (licences, changelog) are laid by its own tools.
 #
-# usage: make install [DESTDIR=...] [PREFIX=/usr] [BINARY=...] [UNITDIR=...] [ZSHDIR=...]
+# PREFIX is /usr or /usr/local: elsewhere systemd does not look for the unit, and for what makes the user.
+# LICENSES=no leaves out the licences.
+#
+# usage: make install [DESTDIR=...] [PREFIX=/usr] [BINARY=...] [UNITDIR=...] [ZSHDIR=...] [LICENSES=no]
 set -eu
 cd "$(dirname "$0")/.."
 umask 022
@@ -64,3 +67,8 @@ put_all schema/examples "$share/connledger/schema/examples"
 put 644 schema/CHANGES.md "$share/doc/connledger/schema-changes.md"
 put 644 README.md "$share/doc/connledger/README.md"
 put_all examples "$share/doc/connledger/examples"
+if [ "${LICENSES-}" != no ]; then
+	for file in LICENSE-* bpf/LICENSE-*; do
+		put 644 "$file" "$share/licenses/connledger/${file##*/}"
+	done
+fi

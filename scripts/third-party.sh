@@ -11,13 +11,16 @@ trap 'rm -rf "$texts"' EXIT
 trap 'exit 1' HUP INT TERM
 
 host=$(rustc -vV | sed -n 's/^host: //p')
+# Rust's own list, where the toolchain brings it.
+library=$(rustc --print sysroot)/share/doc/rust/COPYRIGHT-library.html
 
 # Name, version, licence and home of each crate.
 cargo tree --locked --edges normal,no-proc-macro --target "$host" --prefix none --format '{p}|{l}|{r}' |
 	sed 's/ (\*)$//' | sort -u | grep -v '^connledger ' >"$texts/.crates"
-# Name and version, and the folder.
+# Name and version, the folder, and the authors.
 cargo metadata --locked --format-version 1 --filter-platform "$host" |
-	jq -r '.packages[] | "\(.name) v\(.version)|\(.manifest_path | rtrimstr("/Cargo.toml"))"' >"$texts/.folders"
+	jq -r '.packages[] | "\(.name) v\(.version)|\(.manifest_path | rtrimstr("/Cargo.toml"))|\(.authors | join(", "))"' \
+		>"$texts/.folders"
 
 cut -d '|' -f 1 "$texts/.crates" >"$texts/.names"
 
@@ -48,18 +51,36 @@ while IFS='|' read -r crate _; do
 	done
 done <"$texts/.crates"
 
-if grep -Fxvq -f "$texts/.with" "$texts/.names"; then
-	printf '\n%s\n' "No text of their own have:"
-	grep -Fxv -f "$texts/.with" "$texts/.names" | sed 's/^/    /'
-fi
+rule() { printf '\n%s\n' ------------------------------------------------------------------------------; }
+
+# Those that have no text, but name the MIT license: its text, and their authors. Of another license it must be looked
+# for by somebody.
+grep -Fxv -f "$texts/.with" "$texts/.names" >"$texts/.without" || true
+while IFS= read -r crate; do
+	awk -F '|' -v crate="$crate" '$1 == crate { print $2 }' "$texts/.crates" | grep -qw MIT || {
+		echo "third-party: $crate has no license text" >&2
+		exit 1
+	}
+	rule
+	echo "$crate has no text of its own"
+	echo
+	authors=$(awk -F '|' -v crate="$crate" '$1 == crate { print $3 }' "$texts/.folders")
+	awk -v authors="$authors" '/^Copyright/ { $0 = "Copyright (c) " authors } { print }' LICENSE-MIT
+done <"$texts/.without"
 
 # In the order of who has them.
 for of in "$texts"/*.of; do
 	echo "$(head -n 1 "$of")|${of%.of}"
 done | sort | while IFS='|' read -r _ text; do
-	printf '\n%s\n' ------------------------------------------------------------------------------
+	rule
 	cat "$text.of"
 	echo
 	# As it is, but for the ends of lines.
 	sed 's/[[:space:]]*$//' "$text"
 done
+
+if [ -f "$library" ]; then
+	rule
+	echo "Rust's standard library: ${library##*/} of $(rustc --version), as text"
+	sed 's/<[^>]*>//g; s/&#34;/"/g; s/&#39;/\x27/g; s/&#60;/</g; s/&#62;/>/g; s/&#38;/\&/g; s/[[:space:]]*$//' "$library" | cat -s
+fi

@@ -101,6 +101,11 @@ struct Collector<'a> {
     pool: BatchPool,
     notice: Arc<Notice>,
     notifier: Notifier,
+    begun: Instant,
+    /// What was open at the beginning is told.
+    listed: bool,
+    /// So long the service manager waits for the outputs to reopen.
+    reload_until: Option<Instant>,
     poller: Poller,
     signals: Signals,
     state: Option<State>,
@@ -166,6 +171,7 @@ impl Collector<'_> {
             outlet.retry();
         }
         self.note_begin();
+        self.tell_reloaded();
         self.tell_alive();
         Ok(())
     }
@@ -187,7 +193,7 @@ impl Collector<'_> {
         let now = Instant::now();
         // No heartbeat is written while an output has no room.
         let heartbeat_at = self.heartbeat_at.filter(|_| drained != Drained::Blocked);
-        [self.stop_at, heartbeat_at, self.notifier.next_beat()]
+        [self.stop_at, heartbeat_at, self.reload_until, self.notifier.next_beat()]
             .into_iter()
             .flatten()
             .map(|at| at.saturating_duration_since(now))

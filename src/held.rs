@@ -225,7 +225,7 @@ pub fn may_replace(path: &Path) -> io::Result<()> {
         let (user, directory) = (rustix::process::geteuid().as_raw(), directory.display());
         let reason = format!(
             "{err}: without capabilities, which connledger gives up, its user {user} cannot write to {directory}; \
-             let it: chown {user} {directory}; chmod u+wx {directory}"
+             name the file in a directory of its own, as made by: install -d -o {user} -m 750 DIRECTORY"
         );
         io::Error::new(io::ErrorKind::PermissionDenied, reason)
     })

@@ -68,6 +68,12 @@ impl Notifier {
         }
     }
 
+    /// Whether there is one: nobody sits at a terminal then.
+    #[must_use]
+    pub fn is_managed(&self) -> bool {
+        self.manager.is_some()
+    }
+
     /// When the next [`Notifier::beat`] is due.
     #[must_use]
     pub fn next_beat(&self) -> Option<Instant> {
@@ -136,7 +142,9 @@ impl Notifier {
     fn silence(&self) -> Duration {
         // Half of the time, as sd_watchdog_enabled(3) asks for.
         let watchdog = || self.watchdog.map_or(LONGEST_SILENCE, |time| time / 2);
-        if self.is_ready() { LONGEST_SILENCE.min(watchdog()) } else { START_SILENCE }
+        let silence = if self.is_ready() { LONGEST_SILENCE.min(watchdog()) } else { START_SILENCE };
+        // What did not get there is said again soon: the watchdog waits for a second half only.
+        if self.failed { silence / 10 } else { silence }
     }
 
     fn tell(&mut self, news: &[NotifyState<'_>], status: &str) -> io::Result<()> {

@@ -18,10 +18,7 @@ pub const EXAMPLES: [Meaning; 11] = [
         "services, with hosts of one network",
     ),
     ("sudo connledger | jq 'select(.outcome == \"refused\")'", "who was refused"),
-    (
-        "sudo connledger -o file:/var/log/connledger/events.ndjson,rotate=100MiB",
-        "a log that rotates",
-    ),
+    ("sudo connledger -o file:/var/log/connections.ndjson,rotate=100MiB", "a log that rotates"),
     (
         "sudo connledger -o stdout,format=table -o unix:/run/connledger.sock",
         "columns here, NDJSON for a shipper",

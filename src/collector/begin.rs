@@ -115,6 +115,9 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         pool: BatchPool::default(),
         notice,
         notifier: Notifier::from_env(),
+        begun,
+        listed: false,
+        reload_until: None,
         poller,
         signals,
         state,
@@ -194,11 +197,16 @@ impl Collector<'_> {
         };
         self.write_own(Body::Start(Box::new(start)));
         self.list_open()?;
+        self.listed = true;
         self.probe.follow_io()?;
         privileges::drop_all()?;
         self.write_own(Body::Ready);
         self.tell_ready();
-        self.say(|| "tracing; Ctrl-C stops".to_owned());
+        if let Some(compromise) = self.probe.compromise() {
+            self.say(|| compromise.to_owned());
+        }
+        let how_to_stop = if self.notifier.is_managed() { "" } else { "; Ctrl-C stops" };
+        self.say(|| format!("tracing{how_to_stop}"));
         Ok(())
     }
 

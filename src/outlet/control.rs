@@ -35,7 +35,26 @@ struct Shared {
 #[derive(Clone, Copy, Debug, Default)]
 struct Wishes {
     reopen: bool,
+    /// It was taken, and may not be fulfilled yet.
+    reopening: bool,
     closing: bool,
+}
+
+/// What an outlet's thread finds when it looks for work.
+#[derive(Clone, Copy, Debug)]
+pub struct NextReopen {
+    /// What it was asked for before is done.
+    pub fulfilled: bool,
+    /// It is asked for it now.
+    pub wanted: bool,
+}
+
+impl Wishes {
+    fn take_reopen(&mut self) -> bool {
+        let wanted = std::mem::take(&mut self.reopen);
+        self.reopening |= wanted;
+        wanted
+    }
 }
 
 /// What became of an output's records. Written by its thread, read by the collector.
@@ -182,7 +201,22 @@ impl Control {
     /// waits with [`Control::wait`] must take it, or will not wait.
     #[must_use]
     pub fn take_reopen(&self) -> bool {
-        std::mem::take(&mut self.wishes().reopen)
+        self.wishes().take_reopen()
+    }
+
+    /// The same between two pieces of work: what was taken before is fulfilled.
+    #[must_use]
+    pub(super) fn next_reopen(&self) -> NextReopen {
+        let mut wishes = self.wishes();
+        let fulfilled = std::mem::take(&mut wishes.reopening);
+        NextReopen { fulfilled, wanted: wishes.take_reopen() }
+    }
+
+    /// Whether it is still to do what it was asked for.
+    #[must_use]
+    pub fn is_reopening(&self) -> bool {
+        let wishes = self.wishes();
+        wishes.reopen || wishes.reopening
     }
 
     /// Whether the program ends: what cannot be written now need not be waited for.

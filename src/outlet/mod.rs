@@ -290,6 +290,12 @@ impl Outlet {
         }
     }
 
+    /// Whether it has not done so yet.
+    #[must_use]
+    pub fn is_reopening(&self) -> bool {
+        self.is_open() && self.control.is_reopening()
+    }
+
     /// Tells its thread that the program ends: what cannot be written now need not be waited for.
     pub fn give_up(&self) {
         self.control.close();

@@ -70,7 +70,11 @@ impl Writer {
     /// thread parks keeps it from parking.
     fn next(&self) -> Work {
         loop {
-            if self.control.take_reopen() {
+            let reopen = self.control.next_reopen();
+            if reopen.fulfilled {
+                self.notice.give();
+            }
+            if reopen.wanted {
                 return Work::Reopen;
             }
             match self.items.try_recv() {

@@ -117,10 +117,23 @@ impl Plan {
     }
 }
 
+/// What is loaded and attached.
+pub(super) struct Climbed {
+    pub skel: ConnledgerSkel<'static>,
+    pub links: Links,
+    pub plan: Plan,
+    /// Why it is not a better rung, if there is one.
+    pub compromise: Option<String>,
+}
+
+/// Why accepts are not seen in the best way; `None` if they are.
+pub(super) fn compromise(rung: AcceptRung, reasons: &[String]) -> Option<String> {
+    let why = || format!("accepts are seen by {}: {}", rung.name(), reasons.join("; "));
+    (!reasons.is_empty()).then(why)
+}
+
 /// Loads and attaches the best that this kernel carries of what `settings` ask for.
-pub(super) fn climb(
-    settings: &Settings<'_>,
-) -> anyhow::Result<(ConnledgerSkel<'static>, Links, Plan)> {
+pub(super) fn climb(settings: &Settings<'_>) -> anyhow::Result<Climbed> {
     let kernel = KernelTypes::read();
     let mut tracepoints = Tracepoints::default();
     let mut reasons = Vec::new();
@@ -168,7 +181,7 @@ pub(super) fn climb(
         if !attaches_later || (!plan.rings && kernel.have_io_uring()) {
             links.attach_io(&skel)?;
         }
-        return Ok((skel, links, plan));
+        return Ok(Climbed { skel, links, plan, compromise: compromise(rung, &reasons) });
     }
     Err(anyhow!("cannot learn who accepts connections: {}", reasons.join("; ")))
 }

@@ -31,6 +31,7 @@ use rustix::time::Timespec;
 
 use self::ladder::AcceptRung;
 use self::ladder::ConnectRung;
+use self::load::Climbed;
 use self::load::Links;
 pub use self::outlook::Outlook;
 pub use self::outlook::outlook;
@@ -107,6 +108,7 @@ pub struct Probe<'cb> {
     shared: Shared<'static>,
     skel: ConnledgerSkel<'static>,
     hooks: Hooks,
+    compromise: Option<String>,
     /// If accepts are told.
     accepts: Option<AcceptRung>,
     connects: Option<ConnectRung>,
@@ -131,7 +133,7 @@ impl<'cb> Probe<'cb> {
     ) -> anyhow::Result<Self> {
         preflight::check()?;
         messages::capture(settings.verbose);
-        let (mut skel, links, plan) = load::climb(settings)?;
+        let Climbed { mut skel, links, plan, compromise } = load::climb(settings)?;
 
         let mut builder = RingBufferBuilder::new();
         builder.add(&skel.maps.events, move |bytes| {
@@ -150,6 +152,7 @@ impl<'cb> Probe<'cb> {
             connects: plan.connect,
             ring_size: settings.ring_size,
             hooks: plan.hooks(),
+            compromise,
         })
     }
 
@@ -157,6 +160,12 @@ impl<'cb> Probe<'cb> {
     #[must_use]
     pub fn hooks(&self) -> Hooks {
         self.hooks
+    }
+
+    /// Why accepts are not seen in the best way, and what would allow that.
+    #[must_use]
+    pub fn compromise(&self) -> Option<&str> {
+        self.compromise.as_deref()
     }
 
     /// The memory that both sides map.

@@ -5,6 +5,7 @@ use anyhow::bail;
 use super::Hooks;
 use super::Settings;
 use super::ladder::AcceptRung;
+use super::load;
 use super::load::KernelTypes;
 use super::load::Plan;
 use super::messages;
@@ -35,7 +36,8 @@ pub fn outlook(settings: &Settings<'_>) -> anyhow::Result<Outlook> {
         let mut plan = Plan::new(settings, &kernel, rung);
         match plan.look_up(&mut tracepoints) {
             Ok(doubt) => {
-                return Ok(Outlook { hooks: plan.hooks(), doubts: doubt.into_iter().collect() });
+                let doubts = load::compromise(rung, &reasons).into_iter().chain(doubt).collect();
+                return Ok(Outlook { hooks: plan.hooks(), doubts });
             }
             Err(err) => reasons.push(format!("{err:#}")),
         }

@@ -16,8 +16,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// Makes one with the configuration that we ship, whose paths lead here. There is none, which is said, where the
-    /// test cannot run.
+    /// Makes one with the configuration that we ship, whose paths lead here, and whose group is
+    /// root's. There is none, which is said, where the test cannot run.
     pub fn new(kind: Kind) -> Option<Self> {
         if !skip::can_trace() {
             return None;
@@ -33,7 +33,9 @@ impl Place {
         let text = kind
             .example()
             .replace("\"/run/", &here("run"))
-            .replace("\"/var/log/connledger/", &here("log"));
+            .replace("\"/var/log/connections/", &here("log"))
+            .replace("group(\"connledger\")", "group(\"root\")")
+            .replace("fileGroup=\"connledger\"", "fileGroup=\"root\"");
         fs::write(&example, text).expect("the example");
         fs::write(place.configuration(), kind.frame(&example)).expect("the configuration");
         Some(place)

@@ -20,7 +20,7 @@ fn make_install_puts_the_same_files_below_a_prefix() {
     make.args(["install", &destination, "PREFIX=/opt", "BINARY=target/package/connledger"]);
     printed(make.current_dir(made::PROJECT));
 
-    for (mode, path) in contents::SHARED {
+    for (mode, path) in contents::SHARED.iter().chain(contents::LICENSES) {
         // gzip is the packages' business.
         let path = path.replace("/usr/", "/opt/").replace(".gz", "");
         let metadata = fs::metadata(folder.path().join(&path[1..])).expect(&path);

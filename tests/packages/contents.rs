@@ -47,30 +47,41 @@ const FEDORA: &[(u32, &str)] = &[
     (0o644, "/usr/share/doc/connledger/CHANGELOG.md"),
     (0o644, "/usr/share/doc/connledger/README.md"),
     (0o644, "/usr/share/doc/connledger/schema-changes.md"),
+    (0o644, "/usr/share/licenses/connledger/THIRD-PARTY"),
+    (0o644, "/usr/share/zsh/site-functions/_connledger"),
+];
+
+/// What the .rpm and make install have besides.
+pub const LICENSES: &[(u32, &str)] = &[
     (0o644, "/usr/share/licenses/connledger/LICENSE-APACHE"),
     (0o644, "/usr/share/licenses/connledger/LICENSE-BSD-2-Clause"),
     (0o644, "/usr/share/licenses/connledger/LICENSE-GPL-2.0"),
     (0o644, "/usr/share/licenses/connledger/LICENSE-MIT"),
-    (0o644, "/usr/share/licenses/connledger/THIRD-PARTY"),
-    (0o644, "/usr/share/zsh/site-functions/_connledger"),
 ];
+
+/// Folders of the service, which are not there before systemd makes them; as rpm has them.
+pub const MADE_LATER: &str = "\
+drwxrws--- connledger:connledger /run/connledger
+drwxr-x--- connledger:connledger /var/lib/connledger
+drwxr-x--- connledger:connledger /var/log/connledger
+";
 
 /// Files by their paths, each with its mode and owner as stat writes them.
 pub type Files = BTreeMap<String, String>;
 
 /// What the .deb installs.
 pub fn of_deb() -> Files {
-    files(DEBIAN)
+    files(&[DEBIAN])
 }
 
 /// What the .rpm installs.
 pub fn of_rpm() -> Files {
-    files(FEDORA)
+    files(&[FEDORA, LICENSES])
 }
 
-fn files(own: &[(u32, &str)]) -> Files {
+fn files(own: &[&[(u32, &str)]]) -> Files {
     let mut files = Files::new();
-    for (mode, path) in SHARED.iter().chain(own) {
+    for (mode, path) in SHARED.iter().chain(own.iter().copied().flatten()) {
         files.insert((*path).to_owned(), format!("{mode:o} root:root"));
     }
     for (source, place) in FOLDERS {

@@ -119,15 +119,33 @@ connledger.toml
 one
 one.1";
 
-/// Not a file, not a folder, not a line in the user database.
+/// Not a file, not a folder, not a line in the user database, even if somebody else is in the group.
 #[test]
 fn a_purge_leaves_nothing_behind() {
     let Some(root) = installed() else { return };
     root.run(LEAVE_TRACES);
+    root.run("usermod -aG connledger nobody");
     root.run("apt-get -q -y purge connledger");
     let mut left = root.changed();
     left.retain(|path| !DEBIANS.iter().any(|known| path.starts_with(known)));
     assert_eq!(left, BTreeSet::new());
     assert_eq!(root.run("ls /var/log | grep connledger || true"), "");
     assert_eq!(root.run("grep -rl connledger /var/lib/dpkg/status /var/lib/dpkg/info || true"), "");
+}
+
+/// A file system that is mounted there is emptied, and the purge is done all the same.
+#[test]
+fn a_purge_empties_what_is_mounted() {
+    const FOLDERS: [&str; 2] = ["/var/log/connledger", "/var/lib/connledger"];
+    let Some(root) = installed() else { return };
+    for folder in FOLDERS {
+        root.run(&format!("mkdir -p {folder} && mount -t tmpfs connledger-test {folder}"));
+    }
+    root.run(LEAVE_TRACES);
+    let said = root.run("apt-get -q -y purge connledger 2>&1");
+    for folder in FOLDERS {
+        assert!(said.contains(&format!("connledger: {folder} stays\n")), "{said}");
+        assert_eq!(root.run(&format!("ls -A {folder}")), "");
+    }
+    assert!(!root.try_run("dpkg-query --status connledger").status.success(), "{said}");
 }

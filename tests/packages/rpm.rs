@@ -41,8 +41,13 @@ fn installed() -> Option<Root> {
 #[test]
 fn it_installs_what_the_list_says() {
     let Some(root) = installed() else { return };
-    let list = root.run(&format!("rpm -ql connledger | {}", contents::LIST));
+    let list = root.run(&format!("rpm -ql --noghost connledger | {}", contents::LIST));
     assert_eq!(contents::listed(&list), contents::of_rpm());
+    let ghosts = root.run(
+        "rpm -q --queryformat '[%{FILEFLAGS:fflags}|%{FILEMODES:perms} \
+            %{FILEUSERNAME}:%{FILEGROUPNAME} %{FILENAMES}\n]' connledger | sed -n 's/^g|//p'",
+    );
+    assert_eq!(ghosts, contents::MADE_LATER);
     assert_eq!(root.run("rpm --verify --nodeps connledger"), "");
 }
 

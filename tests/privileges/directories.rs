@@ -27,11 +27,14 @@ fn refused(mut running: Running) -> String {
     running.said()
 }
 
-/// Does as it was told.
-fn obey(said: &str) {
-    let (_, commands) = said.trim_end().rsplit_once("let it: ").expect("what to do");
-    let status = Command::new("sh").args(["-ec", commands]).status().expect("sh");
-    assert!(status.success(), "{commands}");
+/// Does as it was told, somewhere.
+fn obey(scene: &Scene, said: &str) -> PathBuf {
+    let (_, command) = said.trim_end().rsplit_once("as made by: ").expect("what to do");
+    let own = scene.path("own");
+    let command = command.replace("DIRECTORY", own.to_str().expect("a path of ours"));
+    let status = Command::new("sh").args(["-ec", &command]).status().expect("sh");
+    assert!(status.success(), "{command}");
+    own.join("log")
 }
 
 fn refused_until_obeyed(who: Who, owner: u32, mode: u32) {
@@ -43,9 +46,10 @@ fn refused_until_obeyed(who: Who, owner: u32, mode: u32) {
     assert!(said.contains(&format!("cannot open the output file:{}", log.display())), "{said}");
     assert!(said.contains("Permission denied"), "{said}");
     assert!(said.contains(&format!("cannot write to {}", directory.display())), "{said}");
-    obey(&said);
-    let running = who.start(&scene, &["-o", &output]);
-    let said = running.stop();
+    assert!(!log.exists(), "nothing is left behind");
+    let log = obey(&scene, &said);
+    let output = format!("file:{},rotate=1MiB", log.display());
+    let said = who.start(&scene, &["-o", &output]).stop();
     assert!(!said.contains("warning"), "{said}");
     assert!(log.exists());
 }
@@ -75,7 +79,24 @@ fn root_that_is_not_to_rotate_is_warned() {
         said.contains("warning: once renamed or removed, the file cannot be made again"),
         "{said}"
     );
-    obey(said.lines().find(|line| line.contains("warning")).unwrap());
+    let log = obey(&scene, said.lines().find(|line| line.contains("warning")).unwrap());
     let said = Who::Root.start(&scene, &["-o", &format!("file:{}", log.display())]).stop();
+    assert!(!said.contains("warning"), "{said}");
+}
+
+#[test]
+fn a_state_that_is_somebody_elses_is_said_to_be_his() {
+    let Some(scene) = Scene::set() else { return };
+    let state = directory(&scene, Who::USER, 0o755).join("state");
+    fs::write(&state, "").unwrap();
+    fs::set_permissions(&state, Permissions::from_mode(0o600)).unwrap();
+    let arguments = ["--state", state.to_str().unwrap()];
+    let said = refused(Running::spawn(&mut Who::User.command(&scene, &arguments)));
+    assert!(said.contains("Permission denied"), "{said}");
+    assert!(said.contains("it belongs to user 0, with the mode 0600"), "{said}");
+    let (_, command) = said.trim_end().rsplit_once("let it: ").expect("what to do");
+    let status = Command::new("sh").args(["-ec", command]).status().expect("sh");
+    assert!(status.success(), "{command}");
+    let said = Who::User.start(&scene, &arguments).stop();
     assert!(!said.contains("warning"), "{said}");
 }

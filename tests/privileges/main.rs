@@ -29,6 +29,7 @@ mod dropped;
 mod granted;
 mod refused;
 mod ring;
+mod sight;
 mod tracepoints;
 mod tracing;
 mod who;

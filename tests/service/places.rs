@@ -1,17 +1,20 @@
 //! Where the service writes to: one line of its configuration says it.
 
-use std::fs;
-use std::io::BufRead as _;
-use std::io::BufReader;
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixListener;
-
 use crate::installed::Installed;
 use crate::installed::LOG;
 use crate::machine::wait_until;
 
 /// So many connections are told four times each, far beyond what journald takes of a service by itself.
 const MANY: usize = 300;
+
+/// A shipper: it makes a socket, and prints what comes.
+const SHIPPER: &str = r"
+use IO::Socket::UNIX;
+my $listener = IO::Socket::UNIX->new(Local => $ARGV[0], Listen => 1) or die $!;
+$| = 1;
+my $connection = $listener->accept or die $!;
+print while <$connection>;
+";
 
 #[test]
 fn one_line_sends_it_somewhere_else() {
@@ -41,18 +44,34 @@ fn to_the_journal(service: &Installed) {
     service.run("systemctl stop connledger");
 }
 
+/// The shipper is not root: it does what the README says, and is a member of the group.
 fn to_a_socket(service: &Installed) {
-    service.write_to(r#"{ to = "unix:/run/connledger/reader.sock" },"#);
-    let path = service.machine.path("/run/connledger/reader.sock");
-    let reader = UnixListener::bind(&path).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    let (socket, lines) = ("/run/connledger/shipper.sock", "/run/shipper.lines");
+    service.run("useradd --system shipper && usermod -aG connledger shipper");
+    service.machine.write("/usr/local/lib/shipper.pl", SHIPPER);
+    service.run(&format!(
+        "systemd-run --quiet --unit=shipper --uid=shipper --property=UMask=0007 \
+            --property=StandardOutput=file:{lines} perl /usr/local/lib/shipper.pl {socket}"
+    ));
+    wait_until("the shipper's socket", || service.machine.path(socket).exists());
+    let owner = service.run(&format!("stat -c '%U:%G %a' {socket}"));
+    assert_eq!(owner, "shipper:connledger 770\n");
+    is_for_members(service, &format!("ls {socket}"));
+
+    service.write_to(&format!("{{ to = \"unix:{socket}\" }},"));
     service.run("systemctl start connledger");
-    let mut lines = BufReader::new(reader.accept().unwrap().0).lines().map(Result::unwrap);
-    let port = service.connect(1);
-    let wanted = format!("\"remote\":{{\"ip\":\"127.0.0.1\",\"port\":{port}}}");
-    assert!(lines.any(|line| line.contains(&wanted)));
+    service.connect_and_find(lines);
     service.run("systemctl stop connledger");
-    assert!(path.exists(), "it is not the service's");
+    assert!(service.machine.path(socket).exists(), "it is not the service's");
+    let folder = service.run("stat -c '%U:%G %a' /run/connledger");
+    assert_eq!(folder, "connledger:connledger 2770\n");
+}
+
+/// What the shipper may do, and a user who is not in the group may not.
+fn is_for_members(service: &Installed, command: &str) {
+    service.run(&format!("runuser -u shipper -- {command} >/dev/null"));
+    let stranger = format!("runuser -u nobody -- {command}");
+    assert!(!service.machine.try_run(&stranger).status.success(), "anybody may {command}");
 }
 
 fn to_a_file_that_logrotate_rotates(service: &Installed) {
@@ -64,5 +83,6 @@ fn to_a_file_that_logrotate_rotates(service: &Installed) {
     service.connect_and_find(log);
     let owners = service.run(&format!("stat -c '%U:%G %a' {log} {log}.1"));
     assert_eq!(owners, "connledger:connledger 640\nconnledger:connledger 640\n");
+    is_for_members(service, &format!("cat {log}"));
     service.run(&format!("systemctl stop connledger && connledger verify --strict {log}.1 {log}"));
 }

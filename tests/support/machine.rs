@@ -45,15 +45,34 @@ exec systemd-nspawn --quiet --machine="$4" --directory="$2/root" --register=no -
     --system-call-filter='bpf perf_event_open' --private-network --boot --console=pipe
 "#;
 
+/// What the name of each begins with, before the process id of its test.
+const NAME: &str = "connledger-test-";
+
 /// How many this process has booted: each has a name of its own.
 static BOOTED: AtomicU32 = AtomicU32::new(0);
 
 /// A machine that is up.
 pub struct Machine {
-    nspawn: Child,
     leader: Pid,
-    cgroup: Option<PathBuf>,
+    _nspawn: Nspawn,
     _folder: TempDir,
+}
+
+/// What runs it, and where. It ends with this, also if the machine never comes up.
+struct Nspawn {
+    unshare: Child,
+    cgroup: Option<PathBuf>,
+}
+
+impl Drop for Nspawn {
+    fn drop(&mut self) {
+        // Everything in its pid namespace dies with it.
+        let _ = self.unshare.kill();
+        let _ = self.unshare.wait();
+        if let Some(cgroup) = &self.cgroup {
+            remove_cgroup(cgroup, Instant::now() + Duration::from_secs(10));
+        }
+    }
 }
 
 impl Machine {
@@ -68,10 +87,10 @@ impl Machine {
             return None;
         }
         let number = BOOTED.fetch_add(1, Ordering::Relaxed);
-        let name = format!("connledger-test-{}-{number}", std::process::id());
+        let name = format!("{NAME}{}-{number}", std::process::id());
         let folder = TempDir::new().expect("a folder");
         let cgroup = own_cgroup(&name);
-        let mut nspawn = Command::new("setpriv")
+        let unshare = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"])
             .args(["--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", BOOT, "sh"])
             .arg(cgroup.as_deref().unwrap_or(Path::new("")))
@@ -82,8 +101,9 @@ impl Machine {
             .stdout(Stdio::null())
             .spawn()
             .expect("systemd-nspawn");
-        let leader = leader(&mut nspawn);
-        let machine = Self { nspawn, leader, cgroup, _folder: folder };
+        let mut nspawn = Nspawn { unshare, cgroup };
+        let leader = leader(&mut nspawn.unshare);
+        let machine = Self { leader, _nspawn: nspawn, _folder: folder };
         wait_until("a machine that is up", || {
             let said = machine.try_run("systemctl is-system-running");
             matches!(String::from_utf8_lossy(&said.stdout).trim(), "running" | "degraded")
@@ -144,12 +164,6 @@ impl Drop for Machine {
             let journal = self.try_run("journalctl --no-pager --lines=60");
             eprintln!("the machine's journal:\n{}", String::from_utf8_lossy(&journal.stdout));
         }
-        // unshare: everything in its pid namespace dies with it.
-        let _ = self.nspawn.kill();
-        let _ = self.nspawn.wait();
-        if let Some(cgroup) = &self.cgroup {
-            remove_cgroup(cgroup);
-        }
     }
 }
 
@@ -206,18 +220,31 @@ fn own_cgroup(name: &str) -> Option<PathBuf> {
         let (place, kind) = (words.nth(1)?, words.next()?);
         (kind == "cgroup2").then_some(place)
     })?;
-    let path = Path::new(mount).join(own).join(name);
+    let above = Path::new(mount).join(own);
+    remove_stale_cgroups(&above);
+    let path = above.join(name);
     fs::create_dir(&path).expect("a cgroup");
     Some(path)
 }
 
+/// Removes the cgroups of tests that were killed: their machines died with them.
+fn remove_stale_cgroups(above: &Path) {
+    for entry in fs::read_dir(above).into_iter().flatten().flatten() {
+        let name = entry.file_name().into_string().unwrap_or_default();
+        let pid = name.strip_prefix(NAME).and_then(|rest| rest.split_once('-')).map(|(pid, _)| pid);
+        let Some(Ok(pid)) = pid.map(str::parse::<u32>) else { continue };
+        if !Path::new(&format!("/proc/{pid}")).exists() {
+            remove_cgroup(&entry.path(), Instant::now());
+        }
+    }
+}
+
 /// Removes a cgroup with all below it, once its processes are gone.
-fn remove_cgroup(cgroup: &Path) {
+fn remove_cgroup(cgroup: &Path, deadline: Instant) {
     let inner = fs::read_dir(cgroup).into_iter().flatten().flatten();
     for folder in inner.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-        remove_cgroup(&folder.path());
+        remove_cgroup(&folder.path(), deadline);
     }
-    let deadline = Instant::now() + Duration::from_secs(10);
     while fs::remove_dir(cgroup).is_err() && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(10));
     }

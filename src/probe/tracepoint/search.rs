@@ -116,11 +116,14 @@ impl Search {
 
 /// Opens some tracepoint for this process.
 fn any_tracepoint() -> anyhow::Result<Counter> {
+    let mut last = None;
     for number in NUMBERS {
         match Builder::new(Tracepoint::with_id(number)).observe_self().any_cpu().build() {
-            Err(err) if matches!(err.kind(), ErrorKind::InvalidInput | ErrorKind::NotFound) => {}
+            // There is none with this number, or it cannot be had for a reason of its own.
+            Err(err) if err.kind() != ErrorKind::PermissionDenied => last = Some(err),
             other => return other.context("cannot open a tracepoint"),
         }
     }
-    bail!("this kernel has no tracepoint that can be opened")
+    let last = last.unwrap_or_else(|| ErrorKind::NotFound.into());
+    Err(last).context("this kernel has no tracepoint that can be opened")
 }

@@ -102,15 +102,21 @@ impl LogFile {
     /// If it cannot be written to, another process writes it, or it is to be rotated and cannot be.
     pub fn open(options: &FileOutput, control: &Control) -> io::Result<Self> {
         let FileOutput { path, mode, .. } = options;
+        let rotates = options.rotate.is_some() || options.rotate_every.is_some();
+        let replace = || may_replace(path);
+        // Before it is made: what is refused leaves nothing behind.
+        let replaceable = privileges::without(replace).map_err(io::Error::other)?;
+        if let (Err(err), true) = (&replaceable, rotates)
+            && err.kind() == io::ErrorKind::PermissionDenied
+        {
+            return Err(io::Error::new(err.kind(), format!("it cannot be rotated: {err}")));
+        }
         let open = || Log::open(path, *mode);
         let log = match privileges::without(open).map_err(io::Error::other)? {
             Err(err) if err.kind() == io::ErrorKind::PermissionDenied => open()?,
             result => result?,
         };
-        if let Err(err) = privileges::without(|| may_replace(path)).map_err(io::Error::other)? {
-            if options.rotate.is_some() || options.rotate_every.is_some() {
-                return Err(io::Error::new(err.kind(), format!("it cannot be rotated: {err}")));
-            }
+        if let Err(err) = replaceable {
             let warning = "warning: once renamed or removed, the file cannot be made again";
             control.warn(&format!("{warning}: {err}"));
         }
