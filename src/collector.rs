@@ -170,8 +170,8 @@ impl Collector<'_> {
         for outlet in &mut self.outlets {
             outlet.retry();
         }
-        self.note_begin();
         self.tell_reloaded();
+        self.note_begin();
         self.tell_alive();
         Ok(())
     }
