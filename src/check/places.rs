@@ -40,7 +40,8 @@ pub fn doubts_of_state(remember: &Remember, outputs: &[Output]) -> Vec<String> {
         _ => false,
     };
     if outputs.iter().any(beside) {
-        doubt_of_itself(path).into_iter().collect()
+        let is_there = matches!(look(path), Ok(Some(_)));
+        is_there.then(|| doubt_of_itself(path)).flatten().into_iter().collect()
     } else {
         file_doubts(path)
     }

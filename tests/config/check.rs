@@ -72,6 +72,21 @@ fn it_says_what_is_asked_for() {
 }
 
 #[test]
+fn the_place_of_the_state_is_looked_into() {
+    let check = |arguments: &[&str], directory: &str| {
+        let mut command = Command::new(CONNLEDGER);
+        command.arg("check").args(arguments).env("STATE_DIRECTORY", directory).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        (text(&output.stdout) + &text(&output.stderr), output.status.code())
+    };
+    let (said, _) = check(&[], "/nonexistent");
+    assert!(said.contains("warning: there is no /nonexistent\n"), "{said}");
+    let (said, code) = check(&["-o", "file:/tmp/../tmp/x", "--state", "/tmp/x"], "");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("--state /tmp/x is the file of the output file:/tmp/../tmp/x"), "{said}");
+}
+
+#[test]
 fn it_needs_no_file() {
     let output =
         Command::new(CONNLEDGER).args(["check", "-p", "7"]).stdin(Stdio::null()).output().unwrap();

@@ -83,3 +83,20 @@ fn root_that_is_not_to_rotate_is_warned() {
     let said = Who::Root.start(&scene, &["-o", &format!("file:{}", log.display())]).stop();
     assert!(!said.contains("warning"), "{said}");
 }
+
+#[test]
+fn a_state_that_is_somebody_elses_is_said_to_be_his() {
+    let Some(scene) = Scene::set() else { return };
+    let state = directory(&scene, Who::USER, 0o755).join("state");
+    fs::write(&state, "").unwrap();
+    fs::set_permissions(&state, Permissions::from_mode(0o600)).unwrap();
+    let arguments = ["--state", state.to_str().unwrap()];
+    let said = refused(Running::spawn(&mut Who::User.command(&scene, &arguments)));
+    assert!(said.contains("Permission denied"), "{said}");
+    assert!(said.contains("it belongs to user 0, with the mode 0600"), "{said}");
+    let (_, command) = said.trim_end().rsplit_once("let it: ").expect("what to do");
+    let status = Command::new("sh").args(["-ec", command]).status().expect("sh");
+    assert!(status.success(), "{command}");
+    let said = Who::User.start(&scene, &arguments).stop();
+    assert!(!said.contains("warning"), "{said}");
+}

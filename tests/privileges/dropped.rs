@@ -61,9 +61,9 @@ fn everything_goes_on() {
         let blocking = format!("{to_socket},on-full=block");
         let args = ["--heartbeat=1", "-o", &to_log, "-o", &rotating, "-o", &blocking];
         let mut running = who.start(&scene, &args);
-        // The collector, and one for each output.
+        // The collector, one for each output, and one for the state.
         let powerless = |running: &Running| {
-            assert_powerless(running, Some(if who == Who::Root { NONE } else { TWO }), 4);
+            assert_powerless(running, Some(if who == Who::Root { NONE } else { TWO }), 5);
         };
         powerless(&running);
         let mut events = 0;

@@ -32,6 +32,7 @@ fn by_the_command_that_the_error_names() {
     assert!(status.success(), "{command}");
     let mut running = users();
     running.wait_until_said("tracing; Ctrl-C stops");
-    assert_powerless(&running, None, 2);
+    // The collector, the output, and the state.
+    assert_powerless(&running, None, 3);
     running.stop();
 }

@@ -85,7 +85,7 @@ fn holds_no_privilege(service: &Installed) {
     let tasks = fs::read_dir(service.machine.path(&format!("/proc/{}/task", service.pid())));
     let tasks = tasks.unwrap().map(|task| task.unwrap().path().join("status"));
     let statuses = tasks.map(|status| fs::read_to_string(status).unwrap()).collect::<Vec<_>>();
-    assert_eq!(statuses.len(), 2, "the collector, and a file's thread");
+    assert_eq!(statuses.len(), 3, "the collector, a file's thread, and the state's");
     let uid = service.run("id -u connledger");
     for status in statuses {
         let field = |name: &str| {
