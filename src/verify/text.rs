@@ -221,7 +221,8 @@ fn problem_text(problems: &ProblemReport) -> String {
 }
 
 fn verdict(report: &Report) -> String {
-    let sum = |count: fn(&RunReport) -> u64| report.runs.iter().map(count).sum::<u64>();
+    let sum =
+        |count: fn(&RunReport) -> u64| report.runs.iter().map(count).fold(0, u64::saturating_add);
     let missing = sum(|run| run.missing.as_ref().map_or(0, |missing| missing.records));
     let lost = sum(|run| run.lost.as_ref().map_or(0, |lost| lost.records));
     let problems: u64 = report.problems.iter().map(|problems| problems.count).sum();
