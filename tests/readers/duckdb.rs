@@ -51,7 +51,8 @@ fn as_written(row: &mut Value) {
     let Value::Object(fields) = row else { return };
     fields.retain(|_, value| !value.is_null());
     for (name, value) in fields {
-        if let (true, Some(time)) = (["time", "start"].contains(&name.as_str()), value.as_str()) {
+        let is_time = ["time", "start", "since", "until"].contains(&name.as_str());
+        if let (true, Some(time)) = (is_time, value.as_str()) {
             let (seconds, fraction) = time.split_once('.').unwrap_or((time, ""));
             *value = format!("{}.{fraction:0<9}Z", seconds.replace(' ', "T")).into();
         }

@@ -11,7 +11,9 @@ use crate::tools::from_pypi;
 
 /// It validates formats too, and goes on after a bad line.
 fn validate(more: &[&str]) -> Option<Command> {
-    let mut validator = from_pypi("jsonschema")?;
+    let mut validator = from_pypi("python")?;
+    // Not by its name: that of another package is the same.
+    validator.args(["-m", "sourcemeta_jsonschema"]);
     validator.args(["validate", "--format-assertion", "--continue"]).args(more);
     validator.arg(file("schema/connledger-1.schema.json"));
     Some(validator)

@@ -117,13 +117,9 @@ fn where_nothing_can_be_written_it_goes_on_unless_it_was_asked_for() {
     assert_eq!(fs::read(&target.path).unwrap(), before, "nothing was begun");
 }
 
-/// The log stops at the full disk, what is remembered on it does not: and so it is known what the log lacks.
-#[test]
-fn a_full_disk_has_room_for_it() {
-    let Some(scene) = Scene::set() else { return };
-    let disk = Disk::mount(scene.path("disk"), "128k");
-    let target = disk.file();
-    let state = beside(&target);
+/// Runs until its disk has been full for a while, and is killed.
+fn run_into_the_full_disk(scene: &Scene, target: &Target) {
+    let state = beside(target);
     let mut running = scene.start(&["-o", &target.name]);
     let load = scene.load(Duration::from_millis(1));
     running.wait_until_said("cannot write: No space left on device");
@@ -131,6 +127,16 @@ fn a_full_disk_has_room_for_it() {
     wait_for_progress(&state, &full);
     running.kill();
     load.end();
+}
+
+/// The log stops at the full disk, what is remembered on it does not: and so it is known what the log lacks.
+#[test]
+fn a_full_disk_has_room_for_it() {
+    let Some(scene) = Scene::set() else { return };
+    let disk = Disk::mount(scene.path("disk"), "128k");
+    let target = disk.file();
+    let state = beside(&target);
+    run_into_the_full_disk(&scene, &target);
     let given = number(&remembered(&state), "seq");
     disk.resize("64m");
     scene.start(&["-o", &target.name]).stop();
@@ -154,13 +160,7 @@ fn runs_that_a_full_disk_leaves_without_a_line_hide_nothing() {
     let disk = Disk::mount(scene.path("disk"), "128k");
     let target = disk.file();
     let state = beside(&target);
-    let mut running = scene.start(&["-o", &target.name]);
-    let load = scene.load(Duration::from_millis(1));
-    running.wait_until_said("cannot write: No space left on device");
-    let full = remembered(&state)["seq"].clone();
-    wait_for_progress(&state, &full);
-    running.kill();
-    load.end();
+    run_into_the_full_disk(&scene, &target);
     let first = remembered(&state);
     assert!(first.get("before").is_none(), "{first}");
     for unwritten in 0..KILLS {
