@@ -140,6 +140,12 @@ impl Scene {
         self.outlet.offer(self.pool.share(&mut batch));
     }
 
+    /// Events that its thread has in hand when this returns: it makes no room by taking them later.
+    fn hand_a_batch(&mut self, count: usize) {
+        self.events(count);
+        self.reader.wait_until("the thread has a batch in hand", |state| state.writes > 0);
+    }
+
     fn own(&mut self, body: Body) {
         let mut batch = vec![self.ledger.own(body)];
         self.outlet.offer(self.pool.share(&mut batch));
@@ -221,9 +227,7 @@ fn a_full_queue_that_blocks_holds_its_batch_and_loses_nothing() {
 #[test]
 fn a_full_queue_whose_reader_leaves_is_not_waited_for() {
     let mut scene = Scene::new(OnFull::Block, 10);
-    scene.events(5);
-    // Or it would make room when it takes its first batch, not when it ends.
-    scene.reader.wait_until("the thread has a batch in hand", |state| state.writes > 0);
+    scene.hand_a_batch(5);
     while !scene.outlet.is_full() {
         scene.events(5);
     }
@@ -238,7 +242,8 @@ fn a_full_queue_whose_reader_leaves_is_not_waited_for() {
 #[test]
 fn a_full_queue_that_drops_tells_what_is_missing_as_soon_as_there_is_room() {
     let mut scene = Scene::new(OnFull::Drop, 10);
-    for _ in 0..20 {
+    scene.hand_a_batch(5);
+    for _ in 1..20 {
         scene.events(5);
         assert!(!scene.outlet.is_full(), "the collector is never held up");
     }
