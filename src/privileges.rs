@@ -1,5 +1,8 @@
 //! What was needed to start is given up for good: everything after works without.
 
+use std::thread;
+use std::thread::Thread;
+
 use anyhow::Context as _;
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
@@ -37,6 +40,24 @@ pub fn drop_all() -> anyhow::Result<()> {
         },
     )
     .context("cannot drop the capabilities")
+}
+
+/// Starts a thread with this name. When this returns, it holds no capability any more.
+///
+/// # Errors
+/// If the system has no thread left, or it cannot give up its capabilities; then `work` is not begun.
+pub fn spawn_without(name: String, work: impl FnOnce() + Send + 'static) -> anyhow::Result<Thread> {
+    let (first_word, dropped) = crossbeam_channel::bounded(1);
+    let thread = thread::Builder::new().name(name).spawn(move || {
+        let result = drop_all();
+        let may_work = result.is_ok();
+        let _ = first_word.send(result);
+        if may_work {
+            work();
+        }
+    })?;
+    dropped.recv().context("it has ended")??;
+    Ok(thread.thread().clone())
 }
 
 /// Empties the set of what an exec could give, where that is allowed (`CAP_SETPCAP`). Elsewhere it stays, without

@@ -15,7 +15,6 @@ mod writer;
 
 use std::io;
 use std::sync::Arc;
-use std::thread;
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -101,7 +100,6 @@ impl Outlet {
     pub fn spawn(parts: Parts, notice: Arc<Notice>) -> anyhow::Result<Self> {
         let Parts { control, on_full, queue, encoder, sink } = parts;
         let (sender, items, depth) = Queue::channel(queue);
-        let (first_word, privileges_dropped) = crossbeam_channel::bounded(1);
         // The thread leaves one word at its end, and does not wait for it to be read.
         let (last_word, end) = crossbeam_channel::bounded(1);
         let bell = Arc::clone(&notice);
@@ -117,12 +115,6 @@ impl Outlet {
         };
         let name = control.output();
         let work = move || {
-            let dropped = privileges::drop_all();
-            let may_write = dropped.is_ok();
-            let _ = first_word.send(dropped);
-            if !may_write {
-                return;
-            }
             let _ = last_word.send(match writer.run() {
                 Ok(()) => End::Done,
                 Err(err) if err.kind() == io::ErrorKind::BrokenPipe => End::Closed,
@@ -133,12 +125,9 @@ impl Outlet {
             queued.end();
             bell.give();
         };
-        let thread = thread::Builder::new()
-            .name(format!("out-{name}"))
-            .spawn(work)
+        let thread = privileges::spawn_without(format!("out-{name}"), work)
             .with_context(|| format!("cannot start a thread for the output {name}"))?;
-        privileges_dropped.recv().with_context(|| format!("no thread for the output {name}"))??;
-        let queue = Some(Queue::to(sender, thread.thread().clone(), depth));
+        let queue = Some(Queue::to(sender, thread, depth));
         let dropped = Losses::default();
         Ok(Self {
             control,

@@ -21,7 +21,6 @@ mod slot;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
 use std::thread::Thread;
 use std::time::Duration;
 use std::time::Instant;
@@ -119,23 +118,13 @@ impl State {
     fn start(path: PathBuf, held: Held, line: Line) -> anyhow::Result<Self> {
         let slot = Arc::new(Slot::default());
         let keeper = Keeper::new(Arc::clone(&slot), path.clone(), held, line);
-        let (first_word, privileges_dropped) = crossbeam_channel::bounded(1);
         let (last_word, end) = crossbeam_channel::bounded(0);
         let work = move || {
-            let dropped = privileges::drop_all();
-            let may_write = dropped.is_ok();
-            let _ = first_word.send(dropped);
-            if may_write {
-                keeper.run();
-            }
+            keeper.run();
             drop(last_word);
         };
-        let thread = thread::Builder::new()
-            .name("state".to_owned())
-            .spawn(work)
+        let thread = privileges::spawn_without("state".to_owned(), work)
             .context("cannot start a thread for the state")?;
-        privileges_dropped.recv().context("no thread for the state")??;
-        let thread = thread.thread().clone();
         let noted_at = Instant::now();
         Ok(Self { path, slot, thread, end, begun: false, detached: None, noted_at })
     }

@@ -1,5 +1,6 @@
 use std::fs;
 use std::path::Path;
+use std::thread;
 
 use super::line::SIZE;
 use super::*;
