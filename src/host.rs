@@ -56,6 +56,22 @@ pub fn online_cpus() -> u32 {
     count.and_then(|count| u32::try_from(count).ok()).unwrap_or(1)
 }
 
+/// One more than the highest number that a CPU of this host can ever have. They need not follow each other.
+///
+/// # Errors
+/// If the system does not say.
+pub fn cpu_numbers() -> anyhow::Result<usize> {
+    let path = "/sys/devices/system/cpu/possible";
+    let ranges = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+    after_last(&ranges).with_context(|| format!("{path} does not hold numbers of CPUs"))
+}
+
+/// What follows the end of a list as 0-3,8-11.
+fn after_last(ranges: &str) -> Option<usize> {
+    let last = ranges.trim_end().rsplit([',', '-']).next()?;
+    last.parse::<usize>().ok()?.checked_add(1)
+}
+
 fn boot_id() -> anyhow::Result<String> {
     let path = "/proc/sys/kernel/random/boot_id";
     let id: String = fs::read_to_string(path)
@@ -76,4 +92,18 @@ fn random_id() -> anyhow::Result<String> {
 /// As machine-id(5) has it: 32 lower-case hexadecimal digits.
 pub(crate) fn is_id(id: &str) -> bool {
     id.len() == 32 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_cpu_counts() {
+        for (ranges, numbers) in [("0\n", 1), ("0-1\n", 2), ("0-3,8-11\n", 12), ("0,2,5\n", 6)] {
+            assert_eq!(after_last(ranges), Some(numbers), "{ranges}");
+        }
+        assert_eq!(after_last("\n"), None);
+        assert!(cpu_numbers().is_ok_and(|numbers| numbers >= online_cpus() as usize));
+    }
 }

@@ -39,6 +39,7 @@ use self::skel::ConnledgerSkel;
 use crate::config::Config;
 use crate::config::Filters;
 use crate::event::Kind;
+use crate::host;
 use crate::wire::shared::Shared;
 
 /// What the kernel side is to do.
@@ -142,7 +143,7 @@ impl<'cb> Probe<'cb> {
         })?;
         let ring_buffer = builder.build().context("cannot map the ring buffer")?;
         let memory = skel.maps.bss_data.take().context("the kernel side's memory is not mapped")?;
-        let cpus = libbpf_rs::num_possible_cpus().context("cannot count the CPUs")?;
+        let cpus = host::cpu_numbers()?;
         Ok(Self {
             links,
             ring: ring_buffer,

@@ -65,7 +65,7 @@ pub struct Shared<'obj> {
 }
 
 impl<'obj> Shared<'obj> {
-    /// Takes the mapped memory over. `cpus` is the number of possible CPUs.
+    /// Takes the mapped memory over. All CPUs have numbers below `cpus`.
     pub fn new(memory: &'obj mut bss, cpus: usize) -> Self {
         Self {
             cpus: cpus.min(memory.counters.len()),
