@@ -391,6 +391,20 @@ fn compare(run: &Run, stop: &End, problems: &mut Ledger) {
     let own = stop.figures.outputs.iter().find(|(name, _)| *name == stop.figures.output);
     let Some((name, account)) = own else { return };
     let OutputName(name) = name;
+    // What was on its way when `stop` was made is there by now, or declared lost.
+    if account.in_flight != 0 {
+        let there = run.events.saturating_add(run.causes.events());
+        let told = account.written.saturating_add(account.lost).saturating_add(account.in_flight);
+        if there != told && told < super::record::MAX_EXACT {
+            problems.add(Kind::Books, Some(stop.place), || {
+                format!(
+                    "run {}: {there} events are there or declared lost, but {name} counts {told}",
+                    run.id
+                )
+            });
+        }
+        return;
+    }
     for (what, there, told) in [
         ("events are there", run.events, account.written),
         ("events are declared lost", run.causes.events(), account.lost),

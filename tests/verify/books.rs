@@ -247,6 +247,30 @@ fn books_that_do_not_balance() {
     assert_eq!(count, 0);
 }
 
+/// A slow reader takes the last events after the books were made.
+#[test]
+fn what_was_on_its_way_at_the_end_counts() {
+    let lines = run(RUN, 0, 100);
+    let stop = lines.len() - 1;
+    let with = |written: &str, of_the_output: &str| {
+        let mut changed = lines.clone();
+        changed[stop] = changed[stop]
+            .replace("\"observed\":100,\"written\":100", written)
+            .replace("\"output\":\"stdout\",\"written\":100,\"lost\":0", of_the_output);
+        assert!(changed[stop].contains("in_flight"), "{}", changed[stop]);
+        changed
+    };
+    let late = "\"output\":\"stdout\",\"written\":60,\"lost\":0,\"in_flight\":40";
+    let whole = with("\"observed\":100,\"written\":100", late);
+    Logs::of(&[&whole]).strictly().sound();
+    let late = late.replace("40", "42");
+    let fewer = with("\"observed\":102,\"written\":102", &late);
+    let report = Logs::of(&[&fewer]).faulty();
+    let expected =
+        "run 00000000000000a1: 100 events are there or declared lost, but stdout counts 102";
+    assert_eq!(problem(&report, "books"), (1, vec![expected]));
+}
+
 #[test]
 fn the_logs_of_two_outputs_of_one_run_are_one() {
     let lines = run(RUN, 0, 100);
