@@ -2,8 +2,13 @@
 //!
 //! Events carry CLOCK_BOOTTIME, which never jumps. The offset to the wall clock is measured again and
 //! again: slow drift is followed in silence, a step is kept for the ledger to tell.
+//!
+//! CLOCK_BOOTTIME is here always the host's, as in the kernel's records. In a time namespace (time_namespaces(7)) the
+//! one that a process reads is shifted, and that is taken back.
 
 use std::fmt;
+use std::fs;
+use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use rustix::time::ClockId;
@@ -58,20 +63,22 @@ impl Default for WallClock {
 }
 
 impl WallClock {
-    /// Looks at both clocks again.
-    pub fn follow(&mut self) {
-        self.adopt(measure_offset());
+    /// Looks at both clocks again. True if the wall clock was set.
+    pub fn follow(&mut self) -> bool {
+        self.adopt(measure_offset())
     }
 
-    fn adopt(&mut self, offset_ns: i64) {
+    fn adopt(&mut self, offset_ns: i64) -> bool {
         let change = offset_ns - self.offset_ns;
         if change.unsigned_abs() <= NOISE_NS {
-            return;
+            return false;
         }
-        if change.unsigned_abs() > STEP_NS {
+        let is_step = change.unsigned_abs() > STEP_NS;
+        if is_step {
             self.step_ns += change;
         }
         self.offset_ns = offset_ns;
+        is_step
     }
 
     /// Nanoseconds since 1970 of a moment of CLOCK_BOOTTIME.
@@ -93,10 +100,25 @@ impl WallClock {
     }
 }
 
+/// By how much this process's time namespace shifts CLOCK_BOOTTIME, nanoseconds. It can not change it later.
+static SHIFT_NS: LazyLock<i64> = LazyLock::new(|| {
+    // Without time namespaces there is no such file.
+    let offsets = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+    shift_ns(&offsets).unwrap_or(0)
+});
+
+/// Reads it from lines of a clock, seconds and nanoseconds.
+fn shift_ns(offsets: &str) -> Option<i64> {
+    let shift = offsets.lines().find_map(|line| line.strip_prefix("boottime"))?;
+    let mut numbers = shift.split_whitespace().map(str::parse);
+    let (seconds, nanoseconds): (i64, i64) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+    seconds.checked_mul(1_000_000_000)?.checked_add(nanoseconds)
+}
+
 /// Now, in nanoseconds of CLOCK_BOOTTIME.
 #[must_use]
 pub fn boottime_ns() -> u64 {
-    u64::try_from(read(ClockId::Boottime)).unwrap_or(0)
+    u64::try_from(read_boottime()).unwrap_or(0)
 }
 
 /// Now by the wall clock, in nanoseconds since 1970.
@@ -110,9 +132,9 @@ pub fn now_unix_ns() -> u64 {
 fn measure_offset() -> i64 {
     let mut best = (i64::MAX, 0);
     for _ in 0..8 {
-        let before = read(ClockId::Boottime);
+        let before = read_boottime();
         let wall = read(ClockId::Realtime);
-        let after = read(ClockId::Boottime);
+        let after = read_boottime();
         let width = after - before;
         if width < best.0 {
             best = (width, wall - i64::midpoint(before, after));
@@ -122,6 +144,10 @@ fn measure_offset() -> i64 {
         }
     }
     best.1
+}
+
+fn read_boottime() -> i64 {
+    read(ClockId::Boottime) - *SHIFT_NS
 }
 
 fn read(clock: ClockId) -> i64 {
@@ -136,16 +162,23 @@ mod tests {
     #[test]
     fn follows_drift_and_tells_steps() {
         let mut clock = WallClock { offset_ns: 1_000_000_000, step_ns: 0 };
-        clock.adopt(1_000_040_000);
+        assert!(!clock.adopt(1_000_040_000));
         assert_eq!(clock.unix_ns(5), 1_000_000_005, "noise is ignored");
-        clock.adopt(1_000_060_000);
+        assert!(!clock.adopt(1_000_060_000));
         assert_eq!(clock.unix_ns(5), 1_000_060_005, "drift is followed");
         assert_eq!(clock.take_step_ns(), None);
-        clock.adopt(4_000_060_000);
-        clock.adopt(3_500_060_000);
+        assert!(clock.adopt(4_000_060_000));
+        assert!(clock.adopt(3_500_060_000));
         assert_eq!(clock.unix_ns(5), 3_500_060_005);
         assert_eq!(clock.take_step_ns(), Some(2_500_000_000));
         assert_eq!(clock.take_step_ns(), None);
+    }
+
+    #[test]
+    fn a_shift_is_read() {
+        assert_eq!(shift_ns("monotonic  1  0\nboottime  -3  500000000\n"), Some(-2_500_000_000));
+        assert_eq!(shift_ns("monotonic           0         0\n"), None);
+        assert_eq!(shift_ns(""), None);
     }
 
     #[test]

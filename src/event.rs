@@ -412,7 +412,8 @@ pub struct ImageKey {
 /// What is told once about a process image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    /// Start of the process: nanoseconds since 1970, as the clock stood when the image was announced.
+    /// Start of the process: nanoseconds since 1970, by the clock as it stood when the image was announced, or was set
+    /// last.
     pub started_unix_ns: u64,
     /// The parent at that time.
     pub ppid: u32,

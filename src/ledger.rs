@@ -90,7 +90,10 @@ impl Ledger {
 
     /// Follows the wall clock; to be called now and then, before a batch of records.
     pub fn follow_clock(&mut self) {
-        self.clock.follow();
+        if self.clock.follow() {
+            let clock = &self.clock;
+            self.processes.set_starts(|image| clock.unix_ns(image.start_ns));
+        }
     }
 
     /// Whether all events that are wanted have been written.

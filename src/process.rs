@@ -72,6 +72,13 @@ impl ProcessTable {
         Some(image)
     }
 
+    /// Says anew of all images when they were started: the clock was set.
+    pub fn set_starts(&mut self, unix_ns: impl Fn(&ImageKey) -> u64) {
+        for (key, image) in self.current.iter_mut().chain(&mut self.previous) {
+            Arc::make_mut(image).started_unix_ns = unix_ns(key);
+        }
+    }
+
     fn put(&mut self, key: ImageKey, image: Arc<Image>) {
         if self.current.len() >= self.size && !self.current.contains_key(&key) {
             // Cleared, not made anew: its memory is used again.
@@ -128,6 +135,20 @@ mod tests {
         let known = table.get(&key(1)).expect("it is known");
         table.insert(key(1), image(10));
         assert!(table.get(&key(1)).is_some_and(|again| Arc::ptr_eq(&again, &known)));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_is_followed() {
+        let mut table = ProcessTable::with_size(1);
+        table.insert(key(1), image(10));
+        let told = table.get(&key(1)).expect("it is known");
+        table.insert(key(2), image(10));
+        table.set_starts(|image| image.start_ns + u64::from(image.pid));
+        assert_eq!(told.started_unix_ns, 1, "what was told stays as it was");
+        for pid in [2, 1] {
+            let started = table.get(&key(pid)).map(|image| image.started_unix_ns);
+            assert_eq!(started, Some(7 + u64::from(pid)), "in both generations");
+        }
     }
 
     #[test]

@@ -97,8 +97,8 @@ pub struct Previous {
     /// Of its boot, if that was another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<String>,
-    /// From `until` to this run's `since`, microseconds. By the clock that never jumps; after a boot, and in another time
-    /// namespace that is behind, by the wall clock, and absent if that was set back by more.
+    /// From `until` to this run's `since`, microseconds. By the clock that never jumps; after a boot by the wall clock,
+    /// and absent if that was set back by more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gap_us: Option<u64>,
     /// Runs between, of which no output is known to have a line: they ended before.

@@ -264,7 +264,7 @@ impl Before {
         let same_boot = self.boot_id == boot_id;
         let by_boot_clock = || since.boot_ns.checked_sub(self.until.boot_ns);
         let by_wall_clock = || since.wall.0.checked_sub(self.until.wall.0);
-        // Another time namespace may be behind within the same boot; then the wall clock is left.
+        // The boot's clock cannot be behind, but the file is only a file; then the wall clock is left.
         let gap_ns = Some(()).filter(|()| same_boot).and_then(|()| by_boot_clock());
         Previous {
             gap_us: gap_ns.or_else(by_wall_clock).map(|ns| ns / 1000),

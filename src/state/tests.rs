@@ -87,7 +87,7 @@ fn what_is_noted_is_found() {
     let previous = last.clone().previous(position(0, 3007).until, other);
     assert_eq!((previous.gap_us, previous.boot_id.as_deref()), (Some(3), Some(&*last.boot_id)));
     assert_eq!(last.clone().previous(position(0, 6).until, other).gap_us, None);
-    // Nor does it in a time namespace that is behind.
+    // Nor does one that is behind, which no clock of the same boot is.
     let behind = Moment { boot_ns: 1, ..position(0, 3007).until };
     let previous = last.clone().previous(behind, &last.boot_id);
     assert_eq!((previous.gap_us, previous.boot_id), (Some(3), None));

@@ -90,7 +90,7 @@ pub struct Previous {
     stopped: Option<Reason>,
     boot_id: Option<Text<Id>>,
     gap_us: Option<Count>,
-    unwritten: Option<Count>,
+    unwritten: Option<Some0>,
 }
 
 impl Previous {
