@@ -38,6 +38,13 @@ impl Item for Netns {
             return Err("is no network namespace".to_owned());
         }
         if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            let named = Path::new(NAMED).join(text);
+            if named.exists() {
+                return Err(format!(
+                    "could be an inode number, and is a name; for the name write {}",
+                    named.display()
+                ));
+            }
             return u32::read(text).map(Self);
         }
         let path =
