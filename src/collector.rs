@@ -10,7 +10,6 @@ mod status;
 
 use std::cell::RefCell;
 use std::io;
-use std::io::Write as _;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +37,7 @@ use crate::poll::Wakeup;
 use crate::probe::Probe;
 use crate::signals::Signals;
 use crate::state::State;
+use crate::stderr;
 use crate::wire::shared::Wake;
 
 /// What the smallest record of the ring takes, with the kernel's header: struct cl_process.
@@ -147,7 +147,7 @@ impl Collector<'_> {
         let timeout = self.prepare_sleep(drained);
         // After the last look into the ring: see want_io() in bpf/emit.bpf.h.
         if let Err(err) = self.probe.follow_io() {
-            complain(&format!(
+            stderr::say(format_args!(
                 "warning: accepts by io_uring are attributed to the listener's owner: {err:#}"
             ));
         }
@@ -304,7 +304,7 @@ impl Collector<'_> {
         state.note(self.intake.borrow().ledger.position());
     }
 
-    /// The same at once when an output has this run's `start`: should the run be killed, the next one names it.
+    /// The same at once when an output has a line of this run: should the run be killed, the next one names it.
     fn note_begin(&mut self) {
         let knows = self.state.as_ref().is_none_or(State::has_begun);
         if !knows && self.outlets.iter().any(Outlet::has_begun) {
@@ -349,7 +349,8 @@ impl Collector<'_> {
 
     fn bury_ended_outlets(&mut self) {
         for (index, outlet) in self.outlets.iter_mut().enumerate() {
-            if let Some(End::Failed(err)) = outlet.ended() {
+            let known = self.failures.iter().any(|failure| failure.outlet == index);
+            if let Some(End::Failed(err)) = outlet.ended().filter(|_| !known) {
                 self.failures.push(Failure::new(index, &err));
             }
         }
@@ -362,7 +363,9 @@ impl Collector<'_> {
         }
         for Failure { outlet, fault } in &self.failures[known..] {
             let name = self.outlets[*outlet].name();
-            complain(&format!("cannot write to {name}: {fault}; only the other outputs go on"));
+            stderr::say(format_args!(
+                "cannot write to {name}: {fault}; only the other outputs go on"
+            ));
         }
     }
 
@@ -370,7 +373,7 @@ impl Collector<'_> {
     fn warn_of_losses(&mut self) {
         let losses = self.intake.borrow().ledger.losses();
         for (cause, count) in losses.not_in(&mut self.losses_told) {
-            complain(&format!("warning: {count} events lost: {}", cause.advice()));
+            stderr::say(format_args!("warning: {count} events lost: {}", cause.advice()));
         }
         for outlet in &mut self.outlets {
             outlet.warn_of_losses();
@@ -379,12 +382,7 @@ impl Collector<'_> {
 
     fn say(&self, text: impl FnOnce() -> String) {
         if !self.config.quiet {
-            complain(&text());
+            stderr::say(text());
         }
     }
-}
-
-/// Says something on stderr. Where that cannot be written, tracing goes on.
-fn complain(text: &str) {
-    let _ = writeln!(io::stderr(), "connledger: {text}");
 }

@@ -39,5 +39,6 @@ pub mod schema;
 mod signals;
 pub mod sink;
 pub mod state;
+pub mod stderr;
 pub mod verify;
 pub mod wire;

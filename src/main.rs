@@ -11,6 +11,7 @@ use connledger::cli::Refusal;
 use connledger::cli::Request;
 use connledger::collector;
 use connledger::schema::JSON_SCHEMA;
+use connledger::stderr;
 use connledger::verify;
 
 fn main() -> ExitCode {
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
         // Prints help, too, and exits with 0 or 2.
         Err(Refusal::CommandLine(err)) => err.exit(),
         Err(Refusal::File(said)) => {
-            let _ = writeln!(io::stderr(), "connledger: {said}");
+            stderr::say(said);
             return ExitCode::from(2);
         }
     };
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(err) => {
             // Nobody may be there to read it; the exit code says it too.
-            let _ = writeln!(io::stderr(), "connledger: {err:#}");
+            stderr::say(format_args!("{err:#}"));
             ExitCode::FAILURE
         }
     }

@@ -54,6 +54,8 @@ struct State {
     reads: bool,
     /// Whatever it is given next, it goes away.
     leaves: bool,
+    /// The thread that writes to it has a bug.
+    panics: bool,
     /// Records with these numbers it never takes.
     refuses: Vec<u64>,
     /// So many writes have begun.
@@ -87,6 +89,7 @@ impl Sink for ToReader {
         self.0.set(|state| state.writes += 1);
         let state = self.0.changed.wait_while(self.0.state(), |state| !state.reads);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        assert!(!state.panics, "as a bug would");
         if state.leaves {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -237,6 +240,25 @@ fn a_full_queue_whose_reader_leaves_is_not_waited_for() {
     assert!(!scene.outlet.is_open());
     assert!(begun.elapsed() < PATIENCE, "it was waited for");
     assert!(matches!(scene.outlet.ended(), Some(End::Closed)));
+}
+
+#[test]
+fn a_thread_that_panics_is_not_waited_for() {
+    let mut scene = Scene::new(OnFull::Block, 10);
+    scene.hand_a_batch(5);
+    while !scene.outlet.is_full() {
+        scene.events(5);
+    }
+    scene.reader.set(|state| (state.reads, state.panics) = (true, true));
+    let begun = Instant::now();
+    scene.outlet.flush(begun + PATIENCE);
+    assert!(!scene.outlet.is_open());
+    assert!(begun.elapsed() < PATIENCE, "it was waited for");
+    let end = scene.outlet.ended();
+    assert!(
+        matches!(&end, Some(End::Failed(err)) if err.to_string().contains("panicked")),
+        "{end:?}"
+    );
 }
 
 #[test]

@@ -13,7 +13,6 @@ use anyhow::Context as _;
 use super::Collector;
 use super::Drained;
 use super::Intake;
-use super::complain;
 use crate::clock::Moment;
 use crate::config::Config;
 use crate::config::Destination;
@@ -41,6 +40,7 @@ use crate::signals::Signals;
 use crate::sink;
 use crate::state::Opened;
 use crate::state::State;
+use crate::stderr;
 
 /// Traces until something says stop.
 ///
@@ -71,11 +71,11 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     // After the outputs: two that write to one file are told that first.
     let Opened { state, last, warning } = State::open(&config.remember, &identity)?;
     if let Some(warning) = warning {
-        complain(&warning);
+        stderr::say(warning);
     }
 
     if config.stdout_is_journal && !config.quiet {
-        complain("stdout is the journal: writing fields to journald; -o stdout writes lines");
+        stderr::say("stdout is the journal: writing fields to journald; -o stdout writes lines");
     }
 
     let intake = Rc::new(RefCell::new(Intake {
@@ -140,7 +140,7 @@ fn effective_filters(config: &Config, readers: &[OwnedFd]) -> Filters {
         for reader in readers {
             let consumers = consumers::find(reader);
             for doubt in &consumers.doubts {
-                complain(&format!("warning: --exclude-self may miss some: {doubt}"));
+                stderr::say(format_args!("warning: --exclude-self may miss some: {doubt}"));
             }
             filters.pids.exclude.extend(consumers.pids);
         }
@@ -196,11 +196,13 @@ impl Collector<'_> {
             ring_size: self.config.ring_size,
         };
         self.write_own(Body::Start(Box::new(start)));
-        self.list_open()?;
-        self.listed = true;
+        self.listed = self.list_open()?;
         self.probe.follow_io()?;
         privileges::drop_all()?;
-        self.write_own(Body::Ready);
+        // Not if the end came first: something is left out then.
+        if self.listed {
+            self.write_own(Body::Ready);
+        }
         self.tell_ready();
         if let Some(compromise) = self.probe.compromise() {
             self.say(|| compromise.to_owned());
@@ -211,22 +213,25 @@ impl Collector<'_> {
     }
 
     /// Has told what is open, and takes it out of the ring, with the owners' descriptions and whatever has
-    /// happened since the hooks are attached.
-    fn list_open(&mut self) -> anyhow::Result<()> {
+    /// happened since the hooks are attached. False if there is a reason to stop before all of it is told.
+    fn list_open(&mut self) -> anyhow::Result<bool> {
         let mut listing = self.probe.list_open()?;
-        loop {
+        let complete = loop {
             let more = listing.advance()?;
             // There may be more than the ring has room for, or the outputs.
             while self.drain() == Drained::Blocked && self.stop_reason().is_none() {
                 self.wait(Drained::Blocked)?;
             }
             self.tell_alive();
-            if !more || self.stop_reason().is_some() {
-                break;
+            if self.stop_reason().is_some() {
+                break false;
             }
-        }
+            if !more {
+                break true;
+            }
+        };
         self.probe.shared().end_listing();
         self.drain();
-        Ok(())
+        Ok(complete)
     }
 }

@@ -9,7 +9,6 @@ use anyhow::bail;
 use super::Collector;
 use super::Drained;
 use super::Failure;
-use super::complain;
 use crate::clock::WallTime;
 use crate::ledger::Body;
 use crate::ledger::Figures;
@@ -17,6 +16,7 @@ use crate::ledger::Stop;
 use crate::ledger::StopReason;
 use crate::outlet::End;
 use crate::outlet::Outlet;
+use crate::stderr;
 
 /// Time for the outputs to take what is left, once tracing has stopped.
 const LAST_WRITES: Duration = Duration::from_secs(5);
@@ -98,7 +98,7 @@ impl Collector<'_> {
         let position = self.intake.borrow().ledger.position();
         let said = self.state.take().and_then(|state| state.end(position, reason));
         if let Some(said) = said {
-            complain(&said);
+            stderr::say(said);
         }
     }
 
@@ -154,7 +154,7 @@ impl Collector<'_> {
             for (index, outlet) in self.outlets.iter_mut().enumerate() {
                 if outlet.is_full() {
                     outlet.hang_up();
-                    self.failures.push(Failure::too_slow(index));
+                    self.failures.push(Failure::too_slow(index, begun));
                 }
             }
         }
@@ -183,7 +183,7 @@ impl Collector<'_> {
                 Some(End::Failed(err)) => self.failures.push(Failure::new(index, &err)),
                 Some(End::Done) if !lacks_something => {}
                 Some(End::Closed) => {}
-                Some(End::Done) | None => self.failures.push(Failure::too_slow(index)),
+                Some(End::Done) | None => self.failures.push(Failure::too_slow(index, begun)),
             }
         }
     }
@@ -218,8 +218,9 @@ impl Collector<'_> {
 }
 
 impl Failure {
-    fn too_slow(outlet: usize) -> Self {
-        let seconds = LAST_WRITES.as_secs();
-        Self { outlet, fault: format!("it did not take the last records within {seconds} s") }
+    /// It had time since the end `begun`.
+    fn too_slow(outlet: usize, begun: Instant) -> Self {
+        let seconds = begun.elapsed().as_secs_f64();
+        Self { outlet, fault: format!("it did not take the last records within {seconds:.1} s") }
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::Collector;
-use super::complain;
 use crate::outlet::Outlet;
+use crate::stderr;
 
 /// Outputs open their files again, or try their peers, within this; the manager does not wait longer for one that cannot.
 const RELOAD: Duration = Duration::from_secs(1);
@@ -96,6 +96,6 @@ impl Collector<'_> {
 
 fn warn(told: io::Result<()>) {
     if let Err(err) = told {
-        complain(&format!("warning: cannot tell the service manager how it stands: {err}"));
+        stderr::say(format_args!("warning: cannot tell the service manager how it stands: {err}"));
     }
 }

@@ -1,8 +1,6 @@
 //! What the collector and an outlet's thread have in common: how far it is, what it shall do besides writing, and
 //! its voice.
 
-use std::io;
-use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
@@ -16,6 +14,7 @@ use std::time::Instant;
 
 use crate::ledger::Cause;
 use crate::ledger::Losses;
+use crate::stderr;
 
 /// Held by both; a sink has it too.
 #[derive(Clone, Debug)]
@@ -67,12 +66,12 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// The output has this run's `start`.
+    /// The output has a line of this run: its `start`, or that it is missing.
     pub(super) fn set_begun(&self) {
         self.begun.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the output has this run's `start`.
+    /// Whether the output has a line of this run: its `start`, or that it is missing.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.begun.load(Ordering::Relaxed)
@@ -157,8 +156,7 @@ impl Control {
 
     /// Says on stderr that something is wrong. To be said when it becomes so, not as long as it is.
     pub fn warn(&self, text: &str) {
-        // Where that cannot be written, the output goes on.
-        let _ = writeln!(io::stderr(), "connledger: {}: {text}", self.0.output);
+        stderr::say(format_args!("{}: {text}", self.0.output));
     }
 
     /// Says on stderr, and remembers, what is wrong, and that it is waited for.

@@ -19,6 +19,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use crossbeam_channel::Receiver;
+use crossbeam_channel::Sender;
 
 pub use self::control::Control;
 pub use self::control::Tally;
@@ -28,6 +29,7 @@ pub use self::frames::Subject;
 pub use self::missed::Missed;
 pub use self::notice::Notice;
 pub use self::pool::BatchPool;
+use self::queue::Depth;
 use self::queue::Item;
 use self::queue::Queue;
 use self::queue::Queued;
@@ -59,6 +61,31 @@ pub enum End {
     Failed(io::Error),
 }
 
+/// How a thread takes its leave, also if it panics: nobody waits for it then.
+struct Farewell {
+    last_word: Option<Sender<End>>,
+    items: Option<Receiver<Item>>,
+    depth: Arc<Depth>,
+    notice: Arc<Notice>,
+}
+
+impl Farewell {
+    /// Says how it has ended, unless that is said.
+    fn say(&mut self, end: End) {
+        let _ = self.last_word.take().map(|last_word| last_word.send(end));
+    }
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.say(End::Failed(io::Error::other("its thread has panicked")));
+        // After the last word: who finds the queue closed finds the reason too.
+        self.items = None;
+        self.depth.end();
+        self.notice.give();
+    }
+}
+
 /// What an outlet is made of.
 pub struct Parts {
     /// What it has in common with its thread.
@@ -83,7 +110,7 @@ pub struct Outlet {
     /// The batch that found no room, of one that blocks.
     held: Option<Arc<Batch>>,
     /// What found no room, of one that drops.
-    missed: Option<Missed>,
+    missed: Option<Box<Missed>>,
     /// All that it has dropped.
     dropped: Losses,
     /// Of which causes it was said on stderr.
@@ -102,11 +129,15 @@ impl Outlet {
         let (sender, items, depth) = Queue::channel(queue);
         // The thread leaves one word at its end, and does not wait for it to be read.
         let (last_word, end) = crossbeam_channel::bounded(1);
-        let bell = Arc::clone(&notice);
-        let queued = Arc::clone(&depth);
+        let mut farewell = Farewell {
+            last_word: Some(last_word),
+            items: Some(items.clone()),
+            depth: Arc::clone(&depth),
+            notice: Arc::clone(&notice),
+        };
         let own_notice = Arc::clone(&notice);
         let writer = Writer {
-            items: items.clone(),
+            items,
             depth: Arc::clone(&depth),
             notice,
             encoder,
@@ -115,15 +146,11 @@ impl Outlet {
         };
         let name = control.output();
         let work = move || {
-            let _ = last_word.send(match writer.run() {
+            farewell.say(match writer.run() {
                 Ok(()) => End::Done,
                 Err(err) if err.kind() == io::ErrorKind::BrokenPipe => End::Closed,
                 Err(err) => End::Failed(err),
             });
-            // After the last word: who finds the queue closed finds the reason too.
-            drop(items);
-            queued.end();
-            bell.give();
         };
         let thread = privileges::spawn_without(format!("out-{name}"), work)
             .with_context(|| format!("cannot start a thread for the output {name}"))?;
@@ -148,7 +175,7 @@ impl Outlet {
         self.control.output()
     }
 
-    /// Whether its reader was given this run's `start`.
+    /// Whether it has a line of this run: its `start`, or that it is missing.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.control.tally().has_begun()
@@ -254,7 +281,7 @@ impl Outlet {
             self.dropped.merge(one.own());
             match &mut self.missed {
                 Some(missed) => missed.append(&one),
-                None => self.missed = Some(one),
+                None => self.missed = Some(Box::new(one)),
             }
         }
     }

@@ -20,7 +20,7 @@ const SLOTS: usize = 4096;
 #[derive(Debug)]
 pub struct Item {
     /// What the output goes without, right before the batch.
-    pub missed: Option<Missed>,
+    pub missed: Option<Box<Missed>>,
     pub batch: Arc<Batch>,
 }
 

@@ -109,6 +109,7 @@ impl Writer {
         let frames = buffer.frames();
         let mut from = 0;
         let mut refused = 0;
+        // Whatever stands in the place of `start`: there is a line of this run.
         let mut begins = item.batch.first().is_some_and(|first| first.seq == FIRST);
         // Whether `own` comes first, with the loss.
         let mut telling = false;
@@ -121,7 +122,10 @@ impl Writer {
                     continue;
                 }
                 Written::All => break,
-                Written::Refused { .. } if telling => None,
+                Written::Refused { .. } if telling => {
+                    begins = false;
+                    None
+                }
                 Written::Refused { frame, cause } => {
                     let entry = buffer.entry_of(from + frame);
                     from += frame + 1;
@@ -147,7 +151,6 @@ impl Writer {
                     // The collector says it, though nothing else may wake it.
                     self.notice.give();
                     let entry = missed.entry(clock::now_unix_ns());
-                    begins &= entry.seq != FIRST;
                     own.push(None, |out| self.encoder.encode(&entry, out));
                 }
                 None => self.control.warn("what is missing could not be told to its reader"),

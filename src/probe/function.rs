@@ -15,11 +15,13 @@ use super::skel::lookup::LookupSkelBuilder;
 /// # Errors
 /// If the kernel refuses it, or has no such function.
 pub(super) fn look_up(function: &str) -> anyhow::Result<()> {
-    attach(function).with_context(|| {
-        // Of no use to whoever may do without.
+    let attached = attach(function);
+    // Who finds another way has no use for libbpf's words.
+    if attached.is_err() {
         messages::forget();
-        format!("no program can be attached to the kernel's function {function}")
-    })
+    }
+    attached
+        .with_context(|| format!("no program can be attached to the kernel's function {function}"))
 }
 
 fn attach(function: &str) -> libbpf_rs::Result<()> {

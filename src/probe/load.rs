@@ -1,8 +1,6 @@
 //! Loading and attaching: which programs, on which rung of each ladder, with which configuration.
 
 use std::fs;
-use std::io;
-use std::io::Write as _;
 use std::mem::MaybeUninit;
 use std::thread;
 
@@ -31,6 +29,7 @@ use super::tracepoint::Tracepoints;
 use crate::event::Kind;
 use crate::host;
 use crate::privileges;
+use crate::stderr;
 
 /// Wakes a dozing consumer when the ring is this full: far from losing, and rare enough to cost nothing.
 const WATERMARK_DIVISOR: u32 = 4;
@@ -188,7 +187,7 @@ pub(super) fn climb(settings: &Settings<'_>) -> anyhow::Result<Climbed> {
 
 /// What is no reason to see nothing at all, but must not go unsaid; `start` says it, too.
 fn warn(text: &str) {
-    let _ = writeln!(io::stderr(), "connledger: warning: {text}");
+    stderr::say(format_args!("warning: {text}"));
 }
 
 /// What this kernel's type information tells of it. Read once: it is some megabytes.

@@ -1,11 +1,11 @@
 //! What libbpf has to say: shown with `-v`, else kept for the error that may follow.
 
-use std::io;
-use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
 use libbpf_rs::PrintLevel;
+
+use crate::stderr;
 
 /// The verifier's log can be long; its end says what is wrong.
 const KEPT_LINES: usize = 12;
@@ -17,7 +17,7 @@ static KEPT: Mutex<Vec<String>> = Mutex::new(Vec::new());
 pub fn capture(verbose: bool) {
     if verbose {
         libbpf_rs::set_print(Some((PrintLevel::Debug, |_, text| {
-            _ = io::stderr().write_all(text.as_bytes());
+            stderr::write(text);
         })));
     } else {
         libbpf_rs::set_print(Some((PrintLevel::Warn, |_, text| {

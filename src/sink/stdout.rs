@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use rustix::event::PollFd;
 use rustix::event::PollFlags;
 use rustix::fs::FileType;
+use rustix::io::Errno;
 use rustix::pipe::PIPE_BUF;
 
 use super::Sink;
@@ -50,7 +51,14 @@ impl Stdout {
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
                 Err(err) if err.kind() == io::ErrorKind::WouldBlock => {
                     let mut wanted = [PollFd::new(&self.file, PollFlags::OUT)];
-                    rustix::event::poll(&mut wanted, None)?;
+                    match rustix::event::poll(&mut wanted, None) {
+                        Ok(_) | Err(Errno::INTR) => {}
+                        Err(err) => return Err(err.into()),
+                    }
+                }
+                // So says a socket whose reader left something unread.
+                Err(err) if err.kind() == io::ErrorKind::ConnectionReset => {
+                    return Err(io::ErrorKind::BrokenPipe.into());
                 }
                 Err(err) => return Err(err),
             }

@@ -1,7 +1,6 @@
 //! The thread that writes the state: it waits for the disk, so that the collector does not.
 
 use std::io;
-use std::io::Write as _;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
@@ -17,6 +16,7 @@ use super::slot::Slot;
 use crate::held::Held;
 use crate::held::Place;
 use crate::held::Refused;
+use crate::stderr;
 
 /// It is looked no more often than this whether the file still lies at its path.
 const LOOK: Duration = Duration::from_secs(1);
@@ -115,8 +115,7 @@ impl Keeper {
     fn say(&mut self, trouble: Trouble, text: impl FnOnce(std::path::Display<'_>) -> String) {
         if self.told != Some(trouble) {
             self.told = Some(trouble);
-            // Where that cannot be written, tracing goes on.
-            let _ = writeln!(io::stderr(), "connledger: {}", text(self.path.display()));
+            stderr::say(text(self.path.display()));
         }
     }
 }

@@ -104,15 +104,16 @@ impl Connection {
                 Err(Errno::NOBUFS | Errno::NOMEM) => {
                     self.poll(PollFlags::empty(), Some(LAST_LOOK))?;
                 }
-                Err(_) => return Ok(Err(self.hang_up(sent)?)),
+                Err(err) => return Ok(Err(self.hang_up(sent, err == Errno::PIPE)?)),
             }
         }
         Ok(Ok(()))
     }
 
-    fn hang_up(&self, sent: usize) -> io::Result<HangUp> {
-        // The error is told once, and a part that was sent may have hidden it.
-        let all_read = sockopt::socket_error(&self.socket)?.is_ok() && sent == 0;
+    /// `read`: what was heard of the reader until now does not say that it left something.
+    fn hang_up(&self, sent: usize, read: bool) -> io::Result<HangUp> {
+        // The error is told once: to the send, or here, and a part that was sent may have hidden it.
+        let all_read = sockopt::socket_error(&self.socket)?.is_ok() && read && sent == 0;
         Ok(HangUp { sent, all_read })
     }
 
@@ -127,7 +128,7 @@ impl Connection {
             }
             let pause_now = if unread == 0 { Duration::ZERO } else { pause };
             if self.poll(PollFlags::RDHUP, Some(pause_now))? {
-                return Ok(Err(self.hang_up(0)?));
+                return Ok(Err(self.hang_up(0, true)?));
             }
             if unread == 0 {
                 return Ok(Ok(true));
