@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Accepting, on the lowest rung of its ladder: the exits of the accept system calls, and for an accept
+ * Accepting, as both rungs of the ladder see it: the exits of the accept system calls, and for an accept
  * that is none (io_uring) the first read or write. These are followed only once there is a reason, for they are
  * many: a ring was there or is made, an accept was not seen, or a table fills that they would relieve.
  *
@@ -212,7 +212,7 @@ static __always_inline void passive_established(struct sock *sk, struct connecti
 
 /*
  * A child leaves SYN_RECV in another way than by being established. With fast open it may have been accepted
- * before, and then it was a connection; otherwise it was none.
+ * before, seen or unseen, and then it was a connection; otherwise it was none.
  */
 static __always_inline bool fast_opened(struct sock *sk, struct connection *c, __u64 now)
 {
@@ -222,9 +222,9 @@ static __always_inline bool fast_opened(struct sock *sk, struct connection *c, _
 	if (c->protocol == CL_MPTCP_SUBFLOW || config.accept_rung != CL_ACCEPT_SYSCALL)
 		return false;
 	acceptor = bpf_map_lookup_elem(&acceptors, &key);
-	if (!acceptor)
+	if (!acceptor && !sk->sk_socket)
 		return false;
-	passive_established(sk, c, acceptor->accepted_ns ?: now);
+	passive_established(sk, c, acceptor && acceptor->accepted_ns ? acceptor->accepted_ns : now);
 	return true;
 }
 
@@ -305,7 +305,7 @@ static __always_inline void used(struct sock *sk)
 static __always_inline void accept_returned(long fd)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	bool taken_by_owner = false, over = false, verdict;
+	bool taken_by_owner = false, over = false, admitted = false, verdict;
 	struct acceptor acceptor = {};
 	__u64 established_ns = 0, now, key;
 	struct waiting *waiting;
@@ -337,6 +337,7 @@ static __always_inline void accept_returned(long fd)
 		established_ns = waiting->established_ns;
 		conn = waiting->conn;
 		taken_by_owner = same_owner(&acceptor.owner, &waiting->owner);
+		admitted = owner_admits(&waiting->owner);
 	} else {
 		acceptor.cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
 	}
@@ -372,7 +373,14 @@ static __always_inline void accept_returned(long fd)
 	/* it was established before tracing began, and may have been listed as open */
 	if (!waiting && !over && !is_first_to_tell(sk))
 		return;
-	verdict = is_wanted(&acceptor.owner, &conn);
+	/* a close that came first was judged by its listener's owner, and the verdict stands */
+	if (!waiting || state != TCP_CLOSE)
+		admitted = owner_admits(&acceptor.owner);
+	verdict = admitted && ends_admit(&conn);
+	if (verdict && !acceptor.owner.admitted) {
+		acceptor.owner.admitted = true;
+		announce(&acceptor.owner, task);
+	}
 	tell_accept(&conn, &acceptor.owner, established_ns, verdict, now);
 }
 

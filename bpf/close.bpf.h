@@ -43,6 +43,19 @@ static __always_inline bool data_after_close(struct sock *sk, const struct tcp_s
 	       (__u32)tp->bytes_received == c->bytes_at_fin;
 }
 
+/*
+ * LAST_ACK and CLOSING have the peer's FIN, and their own FIN may have been sent: then a disconnect, or a close with
+ * linger 0, ends them without a word. A close with unread data resets them all the same, and so does the kernel for want
+ * of memory, once no process has them.
+ */
+static __always_inline bool ends_in_silence(const struct sock *sk, const struct tcp_sock *tp, __u8 old_state)
+{
+	__u32 unread = tp->rcv_nxt - tp->copied_seq - has_flag(sk, SOCK_DONE);
+
+	return (old_state == TCP_LAST_ACK || old_state == TCP_CLOSING) &&
+	       tp->snd_nxt == tp->write_seq && (__s32)unread <= 0 && !has_flag(sk, SOCK_DEAD);
+}
+
 /* Whether this end reset the connection. The socket's error says it only if an administrator did. */
 static __always_inline bool reset_here(struct sock *sk, const struct tcp_sock *tp,
 				       const struct connection *c, __u8 old_state)
@@ -59,7 +72,7 @@ static __always_inline bool reset_here(struct sock *sk, const struct tcp_sock *t
 	if (established) /* linger 0, unread data, a disconnect, a listener that went away */
 		return true;
 	if (old_state != TCP_FIN_WAIT2) /* in order, the peer has seen all, our FIN too */
-		return tp->snd_una != tp->write_seq;
+		return tp->snd_una != tp->write_seq && !ends_in_silence(sk, tp, old_state);
 	/* in order, the peer's FIN came, or the kernel waits for it without the process */
 	if (has_flag(sk, SOCK_DONE))
 		return false;

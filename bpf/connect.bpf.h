@@ -15,7 +15,7 @@ struct connect_call {
 	__u8 begun;   /* the socket became SYN_SENT in this call */
 	__u8 bound;   /* it had a port before */
 	__u8 failed;  /* and became CLOSE again, for a reason that the call will return */
-	__u8 verdict; /* what follows belongs to that */
+	__u8 verdict; /* as far as it was known then; what follows belongs to that */
 	__u64 begun_ns;
 	struct cl_conn conn;
 };
@@ -68,9 +68,6 @@ static __always_inline void connect_begun(struct sock *sk, struct connection *c,
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct connect_call *call = current_call(sk, c);
 
-	/* a socket may connect again after it was disconnected (AF_UNSPEC) */
-	if (c->opened_by != CL_SIDE_UNKNOWN)
-		c->generation++;
 	identify(&c->owner, task, CL_BY_CONNECT);
 	/* MPTCP opens further subflows by itself */
 	if (task->flags & PF_KTHREAD && c->protocol == CL_MPTCP_SUBFLOW)
@@ -268,14 +265,16 @@ static __always_inline void failed_within_call(struct connect_call *call, long r
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct cl_owner owner;
+	bool verdict;
 
 	identify(&owner, task, CL_BY_CONNECT);
 	if (returned == -EADDRNOTAVAIL && !call->bound)
 		call->conn.local_port = 0;     /* of an attempt before this one */
 	if (call->conn.unknown & CL_NO_REMOTE) /* MPTCP did not get so far */
 		read_asked_for(&call->conn, call);
+	verdict = is_wanted(&owner, &call->conn); /* only now its ends are known */
 	tell_connect(&call->conn, &owner, call->begun_ns, is_failure(returned) ? -returned : 0,
-		     false, call->verdict, bpf_ktime_get_boot_ns());
+		     false, verdict, bpf_ktime_get_boot_ns());
 }
 
 /*

@@ -11,7 +11,7 @@
  *   socket.bpf.h       what a socket tells of its connection
  *   state.bpf.h        what is kept about a connection
  *   connect.bpf.h      connecting
- *   accept.bpf.h       accepting, on the lowest rung
+ *   accept.bpf.h       accepting, by the system calls
  *   close.bpf.h        closing
  *   listen.bpf.h       listening
  *   listing.bpf.h      what is open at start
@@ -163,7 +163,7 @@ int sys_exit_connect(struct trace_event_raw_sys_exit *ctx)
 	return 0;
 }
 
-/* The accept ladder, lowest rung: accept(2) and accept4(2) return. Not reached by io_uring. */
+/* The accept ladder's first rung: accept(2) and accept4(2) return. Not reached by io_uring. */
 SEC("tracepoint/syscalls/sys_exit_accept")
 int sys_exit_accept(struct trace_event_raw_sys_exit *ctx)
 {
@@ -212,8 +212,8 @@ int BPF_PROG(accept4_left, const struct pt_regs *regs, long ret)
 
 /*
  * trace_sock_send_length(struct sock *sk, int ret, int flags) and trace_sock_recv_length(…), since 6.3: a
- * process has written to a socket or read from it, by whatever call. With the lowest rung only, and there on
- * demand, see want_io(): it tells who accepted by other ways than accept(2).
+ * process has written to a socket or read from it, by whatever call. On demand, see want_io(): it tells who
+ * accepted by other ways than accept(2).
  */
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(sock_send_length, struct sock *sk)
@@ -240,12 +240,17 @@ int io_uring_create(void *ctx)
 	return 0;
 }
 
-/* trace_tcp_retransmit_skb(const struct sock *sk, const struct sk_buff *skb, …), since 4.16. */
+/*
+ * trace_tcp_retransmit_skb(const struct sock *sk, const struct sk_buff *skb), since 4.16. Since 6.17 with an error: it
+ * is also called for segments that did not go out.
+ */
 SEC("tp_btf/tcp_retransmit_skb")
 int BPF_PROG(tcp_retransmit_skb, struct sock *sk)
 {
 	struct subject subject;
 
+	if (config.retransmits_fail && (int)ctx[2])
+		return 0;
 	if (fill_subject(&subject, sk))
 		tell_retransmit(&subject, sk->__sk_common.skc_state);
 	return 0;

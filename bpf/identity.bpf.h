@@ -33,7 +33,9 @@ static __noinline void identify(struct cl_owner *owner, struct task_struct *task
 	owner->uid = task->cred->uid.val;
 	owner->gid = task->cred->gid.val;
 	owner->exec_id = leader->self_exec_id;
-	bpf_probe_read_kernel(owner->comm, sizeof(owner->comm), &named->comm);
+	/* before 5.17 an exec left the end of a longer name behind the new one */
+	__builtin_memset(owner->comm, 0, sizeof(owner->comm));
+	bpf_probe_read_kernel_str(owner->comm, sizeof(owner->comm), &named->comm);
 	owner->attribution = attribution;
 	__builtin_memset(owner->pad, 0, sizeof(owner->pad));
 	owner->admitted = process_admits(owner, task);
@@ -83,8 +85,10 @@ static __noinline void announce(const struct cl_owner *owner, struct task_struct
 	bpf_probe_read_kernel(record->parent_comm, sizeof(record->parent_comm),
 			      &parent->group_leader->comm);
 	__builtin_memset(record->pad, 0, sizeof(record->pad));
-	/* No wake-up: the event that follows brings one. */
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	/* The event that follows wakes. But a filter may refuse that one, and the next: then it is these that fill the ring. */
+	if (bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= config.watermark)
+		wake_consumer();
 	if (last) {
 		last->exec_id = owner->exec_id;
 		last->generation = generation;

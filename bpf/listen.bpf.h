@@ -31,9 +31,11 @@ static __noinline void tell_listen(struct sock *sk, struct connection *c, bool b
 static __always_inline void listen_begun(struct sock *sk, struct connection *c, __u64 now)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
+	__u32 generation = c->generation;
 	__u8 protocol = c->protocol;
 
 	__builtin_memset(c, 0, sizeof(*c));
+	c->generation = generation;
 	c->protocol = protocol;
 	c->tcp_state = TCP_LISTEN;
 	identify(&c->owner, task, CL_BY_LISTENER);

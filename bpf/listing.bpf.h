@@ -75,7 +75,11 @@ static __always_inline void tell_open_before_close(struct sock *sk, struct conne
 	struct cl_conn conn;
 
 	if (!READ_ONCE(shared.listing) || c->opened_by != CL_SIDE_UNKNOWN || is_silent(c) ||
-	    !is_listed(old_state) || !is_first_to_tell(sk))
+	    !is_listed(old_state))
+		return;
+	if (old_state == TCP_LISTEN && c->owner.attribution == CL_BY_LISTENER) /* it began under our eyes */
+		return;
+	if (!is_first_to_tell(sk))
 		return;
 	c->listed = 1;
 	if (!admit_open(c->verdict))
@@ -84,6 +88,8 @@ static __always_inline void tell_open_before_close(struct sock *sk, struct conne
 	if (!record)
 		return;
 	fill_conn_of(&conn, sk, c);
+	if (old_state == TCP_LISTEN)
+		conn.cookie = bpf_get_socket_cookie(sk);
 	fill_open(record, &conn, &c->owner, old_state);
 	submit(record);
 }

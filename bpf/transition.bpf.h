@@ -8,6 +8,7 @@ static __always_inline void closed(struct sock *sk, struct connection *c, __u8 o
 {
 	switch (old_state) {
 	case TCP_LISTEN:
+		tell_open_before_close(sk, c, old_state, now);
 		tell_listen(sk, c, false, now);
 		break;
 	case TCP_SYN_SENT:
@@ -19,10 +20,15 @@ static __always_inline void closed(struct sock *sk, struct connection *c, __u8 o
 			connect_ended(sk, c, false, now);
 		/* A child that loses the race for one connection, or whose listener went away, was never
 		 * a connection, unless fast open had it accepted. */
-		else if (fast_opened(sk, c, now))
+		else if (fast_opened(sk, c, now)) {
+			settle_owner(sk, c, sk->sk_err == 0);
 			tell_close(sk, c, old_state, now);
+		}
 		break;
 	default:
+		/* what came before tracing began, the state tells */
+		if (c->first_fin == CL_SIDE_UNKNOWN)
+			c->first_fin = first_fin_of(old_state);
 		settle_owner(sk, c, sk->sk_err == 0);
 		tell_open_before_close(sk, c, old_state, now);
 		tell_close(sk, c, old_state, now);
@@ -105,6 +111,10 @@ static __noinline void handle_transition(struct sock *sk, struct connection *c, 
 	if (c->protocol != CL_MPTCP_SUBFLOW || new_state == TCP_ESTABLISHED ||
 	    new_state == TCP_SYN_SENT || new_state == TCP_LISTEN)
 		c->protocol = protocol;
+	/* what lived on this socket before has another name */
+	if ((new_state == TCP_SYN_SENT || new_state == TCP_LISTEN) &&
+	    (c->tcp_state || c->listed || c->opened_by != CL_SIDE_UNKNOWN))
+		c->generation++;
 	/* the beginning was not seen, and nobody was found to hold it: judged by what is known */
 	if (!c->tcp_state && c->owner.attribution == CL_UNATTRIBUTED)
 		judge_socket(c, sk);

@@ -9,6 +9,7 @@ use anyhow::anyhow;
 use libbpf_rs::Link;
 use libbpf_rs::ProgramMut;
 use libbpf_rs::btf::Btf;
+use libbpf_rs::btf::types::FuncProto;
 use libbpf_rs::btf::types::Struct;
 use libbpf_rs::btf::types::Typedef;
 use libbpf_rs::skel::OpenSkel as _;
@@ -54,6 +55,8 @@ pub(super) struct Plan {
     io: bool,
     rings: bool,
     retransmit: bool,
+    /// The tracepoint tells of failures, too: by a third argument.
+    retransmits_fail: bool,
     reset: bool,
 }
 
@@ -70,6 +73,7 @@ impl Plan {
             io,
             rings: io && kernel.have_tracepoint("io_uring_create"),
             retransmit: settings.ask_for(&[Kind::Retransmit]),
+            retransmits_fail: kernel.arguments_of("tcp_retransmit_skb") >= Some(3),
             reset: settings.ask_for(&[Kind::Reset]),
         }
     }
@@ -204,6 +208,15 @@ impl KernelTypes {
         self.0.as_ref().is_some_and(|types| types.type_by_name::<Typedef<'_>>(&name).is_some())
     }
 
+    /// How many arguments a tracepoint has.
+    fn arguments_of(&self, tracepoint: &str) -> Option<usize> {
+        let name = format!("btf_trace_{tracepoint}");
+        let pointer = self.0.as_ref()?.type_by_name::<Typedef<'_>>(&name)?.next_type()?;
+        let function = FuncProto::try_from(pointer.next_type()?).ok()?;
+        // The first one is the tracepoint itself.
+        function.len().checked_sub(1)
+    }
+
     /// Whether this kernel was built with io_uring.
     fn have_io_uring(&self) -> bool {
         self.0
@@ -325,6 +338,7 @@ fn configure(
         events: settings.events.iter().map(|&kind| 1 << kind as u32).sum(),
         subflows: u32::from(settings.mptcp_subflows),
         accept_rung: plan.accept.map_or(cl_accept_rung::CL_ACCEPT_UNUSED.0, AcceptRung::number),
+        retransmits_fail: plan.retransmits_fail.into(),
         watermark: settings.ring_size / WATERMARK_DIVISOR,
         ..cl_config::default()
     };

@@ -256,15 +256,9 @@ fn closed_by(error: u32, aborted: bool, first_fin: Option<Side>) -> Option<Close
             Side::Local => ClosedBy::Local,
             Side::Remote => ClosedBy::Remote,
         }),
-        // The retransmission timer gives up with ETIMEDOUT, or with the last word of the network if
-        // there was one.
-        errno::ETIMEDOUT
-        | errno::EHOSTUNREACH
-        | errno::ENETUNREACH
-        | errno::EHOSTDOWN
-        | errno::ENETDOWN
-        | errno::ENONET => Some(ClosedBy::Timeout),
-        _ => None,
+        // The retransmission timer gives up with ETIMEDOUT, or with the last word of the network if there was one: any
+        // that an ICMP message comes to.
+        _ => Some(ClosedBy::Timeout),
     }
 }
 

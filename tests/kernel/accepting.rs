@@ -128,16 +128,20 @@ fn a_thread_that_accepts_since_before_tracing_is_seen() {
     let namespace = Namespace::enter();
     let listener = TcpListener::bind(v4()).unwrap();
     let server = listener.local_addr().unwrap();
-    let acceptor = thread::spawn(move || listener.accept().unwrap().1);
+    let acceptor =
+        thread::spawn(move || (listener.accept().unwrap().1, nix::unistd::gettid().as_raw()));
     thread::sleep(Duration::from_millis(50));
     let tracer = Tracer::start(&[]);
     let stream = TcpStream::connect(server).unwrap();
-    let client = acceptor.join().unwrap();
+    let (client, tid) = acceptor.join().unwrap();
     drop(stream);
     tracer.wait_for_events(namespace.netns, "close", 2);
     let log = tracer.stop();
     let accept = server_end(&log, namespace.netns, server, client);
     assert_eq!(accept["process"]["pid"], process::id());
+    assert_eq!(accept["process"]["tid"], tid);
+    assert!(accept["wait_us"].is_u64(), "{accept}");
+    assert_eq!(log.events(namespace.netns).len(), 4);
 }
 
 #[test]
@@ -199,6 +203,36 @@ fn a_peer_that_is_gone_before_the_accept() {
     assert_eq!(close["errno"], "ECONNRESET");
     assert_caller(close);
     assert!(close["seq"].as_u64() < accept["seq"].as_u64());
+}
+
+/// After a reset the close is the listener's owner's, for it came first. The accept is who accepted.
+#[test]
+fn a_peer_that_has_reset_before_a_worker_accepts() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    // The accept follows the verdict of the close, though not the same process is named.
+    let tracer = Tracer::start(&["-p", &process::id().to_string()]);
+    let listener = TcpListener::bind(v4()).unwrap();
+    let server = listener.local_addr().unwrap();
+    let stream = TcpStream::connect(server).unwrap();
+    let client = stream.local_addr().unwrap();
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
+    let worker = forked(|| drop(listener.accept().unwrap()));
+    let pid = worker.pid();
+    worker.wait();
+    let log = tracer.stop();
+    assert_eq!(log.events(namespace.netns).len(), 4);
+    let accept = log.event(namespace.netns, "accept", server, client);
+    let close = log.event(namespace.netns, "close", server, client);
+    assert_eq!(accept["process"]["pid"], pid, "{accept}");
+    assert_eq!(accept["process"]["ppid"], process::id(), "{accept}");
+    assert_eq!(accept["attributed_to"], "accept", "{accept}");
+    assert_eq!(close["conn"], accept["conn"], "{close}");
+    assert_eq!(close["attributed_to"], "listener", "{close}");
+    assert_caller(close);
 }
 
 #[test]

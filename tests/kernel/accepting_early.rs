@@ -17,6 +17,9 @@ use nix::libc;
 use nix::sys::socket::SockFlag;
 use serde_json::Value;
 
+use crate::accepting_uring::Accepting;
+use crate::accepting_uring::Doing;
+use crate::accepting_uring::serve;
 use crate::calls::send_fast;
 use crate::calls::set_option;
 use crate::calls::tcp_for;
@@ -47,10 +50,14 @@ fn fast_open() {
 
 /// Connects with three bytes in the SYN. The ACK that would end the handshake is dropped, until what it returns goes.
 fn begin(server: SocketAddr) -> (TcpStream, Dropping) {
+    begin_with(server, b"abc")
+}
+
+fn begin_with(server: SocketAddr, data: &[u8]) -> (TcpStream, Dropping) {
     let port = server.port();
     let dropping = Dropping::incoming(&format!("tcp dport {port} tcp flags & syn == 0"));
     let socket = tcp_for(server);
-    assert_eq!(send_fast(&socket, b"abc", server), Ok(3));
+    assert_eq!(send_fast(&socket, data, server), Ok(data.len()));
     (TcpStream::from(socket), dropping)
 }
 
@@ -215,6 +222,45 @@ fn reset_before_the_handshake_is_over() {
     assert_ended(&server, "remote_reset", "ECONNRESET");
     assert_bytes(&client, 3, 0);
     assert_bytes(&server, 0, 3);
+}
+
+/// Accepted by io_uring and over before the handshake is: nobody is known to have accepted but the listener's owner.
+fn unseen(doing: Doing, data: &[u8]) -> Option<(Value, Value)> {
+    let scene = Scene::prepared(fast_open)?;
+    let listener = TcpListener::bind(v4()).unwrap();
+    let server = listener.local_addr().unwrap();
+    let child = forked(|| serve(&listener, Accepting::Plain, doing, &scene.tracer));
+    let (stream, dropping) = begin_with(server, data);
+    let client = stream.local_addr().unwrap();
+    child.wait();
+    drop(dropping);
+    wait_until(|| tcp_info(&stream).tcpi_state != State::Established as u8, "the end");
+    drop(stream);
+    scene.wait_for_closes(2);
+    let told = scene.end();
+    told.assert_counts(1, 1, 2);
+    let ends = told_once(&told.log, told.netns, (client, server));
+    for record in [told.events_of("accept")[0], &ends.1] {
+        assert_eq!(record["attributed_to"], "listener", "{record}");
+        assert_caller(record);
+    }
+    assert_bytes(&ends.0, data.len(), 0);
+    assert_bytes(&ends.1, 0, data.len());
+    Some(ends)
+}
+
+#[test]
+fn accepted_unseen_and_closed_before_the_handshake_is_over() {
+    let Some((client, server)) = unseen(Doing::Read, b"abcde") else { return };
+    assert_ended(&client, "remote", "");
+    assert_ended(&server, "local", "");
+}
+
+#[test]
+fn accepted_unseen_and_closed_with_unread_data_before_the_handshake_is_over() {
+    let Some((client, server)) = unseen(Doing::Nothing, b"abc") else { return };
+    assert_ended(&client, "remote_reset", "ECONNRESET");
+    assert_ended(&server, "local_reset", "");
 }
 
 /// The client never says more than its SYN. (It cannot say FIN in it: the kernel drops SYN with FIN.)

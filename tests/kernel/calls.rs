@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "calls that nobody wraps")]
 
+use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd as _;
@@ -20,6 +21,7 @@ use nix::sys::signal::SigHandler;
 use nix::sys::signal::SigSet;
 use nix::sys::signal::Signal;
 use socket2::Domain;
+use socket2::MsgHdr;
 use socket2::SockAddr;
 use socket2::Socket;
 use socket2::Type;
@@ -105,6 +107,18 @@ unsafe fn option<T>(socket: impl AsFd, level: i32, name: i32) -> Result<T, Errno
 /// Connects and sends in one call: sendto(2) with MSG_FASTOPEN.
 pub fn send_fast(socket: &Socket, data: &[u8], address: SocketAddr) -> Result<usize, Errno> {
     let sent = socket.send_to_with_flags(data, &address.into(), libc::MSG_FASTOPEN);
+    sent.map_err(|err| Errno::from_raw(err.raw_os_error().unwrap()))
+}
+
+/// The same by sendmsg(2).
+pub fn send_message_fast(
+    socket: &Socket,
+    data: &[u8],
+    address: SocketAddr,
+) -> Result<usize, Errno> {
+    let (address, data) = (SockAddr::from(address), [IoSlice::new(data)]);
+    let message = MsgHdr::new().with_addr(&address).with_buffers(&data);
+    let sent = socket.sendmsg(&message, libc::MSG_FASTOPEN);
     sent.map_err(|err| Errno::from_raw(err.raw_os_error().unwrap()))
 }
 

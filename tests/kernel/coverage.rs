@@ -3,12 +3,14 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::libc;
 use serde_json::Value;
 
@@ -16,9 +18,12 @@ use crate::accepting_uring::Accepting;
 use crate::accepting_uring::Doing;
 use crate::accepting_uring::serve;
 use crate::calls::connect;
+use crate::calls::nonblocking_for;
 use crate::calls::send_fast;
+use crate::calls::send_message_fast;
 use crate::calls::set_option;
 use crate::calls::tcp_for;
+use crate::calls::wait_writable;
 use crate::can_trace;
 use crate::multipath::mptcp_for;
 use crate::namespace::Namespace;
@@ -39,34 +44,43 @@ fn nowhere() -> SocketAddr {
     NOWHERE.parse().unwrap()
 }
 
-/// A way to connect: to a listener, or nowhere.
-type Connecting = fn(SocketAddr);
+/// A way to connect: to a listener, or nowhere. So many records it makes.
+type Connecting = (&'static str, usize, fn(SocketAddr));
 
-const CONNECTING: [(&str, Connecting); 9] = [
-    ("`connect`, blocking or not", |server| drop(TcpStream::connect(server).unwrap())),
-    ("`connect` that fails before a SYN", |_| drop(TcpStream::connect(nowhere()).unwrap_err())),
-    ("fast open: `sendto`, `sendmsg` with `MSG_FASTOPEN`", |server| {
+const CONNECTING: [Connecting; 9] = [
+    ("`connect`, blocking or not", 2, |server| {
+        drop(TcpStream::connect(server).unwrap());
+        let socket = nonblocking_for(server);
+        assert_eq!(connect(&socket, server), Err(Errno::EINPROGRESS));
+        wait_writable(&socket);
+    }),
+    ("`connect` that fails before a SYN", 1, |_| drop(TcpStream::connect(nowhere()).unwrap_err())),
+    ("fast open: `sendto`, `sendmsg` with `MSG_FASTOPEN`", 2, |server| {
         send_fast(&tcp_for(server), b"data", server).unwrap();
+        send_message_fast(&tcp_for(server), b"data", server).unwrap();
     }),
-    ("the same, failing before a SYN", |_| {
+    ("the same, failing before a SYN", 0, |_| {
         send_fast(&tcp_for(nowhere()), b"data", nowhere()).unwrap_err();
+        send_message_fast(&tcp_for(nowhere()), b"data", nowhere()).unwrap_err();
     }),
-    ("fast open: `TCP_FASTOPEN_CONNECT`", |server| {
+    ("fast open: `TCP_FASTOPEN_CONNECT`", 1, |server| {
         let socket = tcp_for(server);
         set_option(&socket, libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, 1);
         connect(&socket, server).unwrap();
+        // With a cookie it is this that connects.
+        (&socket).write_all(b"data").unwrap();
     }),
-    ("io_uring, in the call that submits", |server| {
+    ("io_uring, in the call that submits", 1, |server| {
         By::Caller.connect(&tcp_for(server), server).unwrap();
     }),
-    ("io_uring, by a worker or the kernel's thread (SQPOLL)", |server| {
+    ("io_uring, by a worker or the kernel's thread (SQPOLL)", 2, |server| {
         By::Worker.connect(&tcp_for(server), server).unwrap();
         By::KernelThread.connect(&tcp_for(server), server).unwrap();
     }),
-    ("io_uring, failing before a SYN", |_| {
+    ("io_uring, failing before a SYN", 0, |_| {
         By::Caller.connect(&tcp_for(nowhere()), nowhere()).unwrap_err();
     }),
-    ("MPTCP", |server| connect(mptcp_for(server), server).unwrap()),
+    ("MPTCP", 1, |server| connect(mptcp_for(server), server).unwrap()),
 ];
 
 /// A way to accept, in a process that is not the listener's owner.
@@ -103,7 +117,10 @@ fn named(record: &Value, caller: (i32, i32)) -> &'static str {
     match (process["pid"] == caller.0, process["tid"] == caller.1) {
         (true, true) => "the caller, and its thread",
         (true, false) => "the caller, a thread of io_uring's",
-        _ => "the listener's owner",
+        _ => {
+            assert_eq!(process["pid"], std::process::id(), "{record}");
+            "the listener's owner"
+        }
     }
 }
 
@@ -133,7 +150,7 @@ fn row(table: &mut String, way: &str, records: &[&Value], event: &str, caller: (
 }
 
 fn connecting(table: &mut String) {
-    for (way, work) in CONNECTING {
+    for (way, records, work) in CONNECTING {
         let namespace = Namespace::enter();
         sysctl("net.ipv4.tcp_fastopen", "3");
         let tracer = Tracer::start(&["-e", "connect"]);
@@ -141,7 +158,9 @@ fn connecting(table: &mut String) {
         work(listener.local_addr().unwrap());
         let caller = (nix::unistd::getpid().as_raw(), nix::unistd::gettid().as_raw());
         let log = tracer.stop();
-        row(table, way, &log.events(namespace.netns), "connect", caller);
+        let events = log.events(namespace.netns);
+        assert_eq!(events.len(), records, "{way}: {events:#?}");
+        row(table, way, &events, "connect", caller);
     }
 }
 

@@ -49,6 +49,14 @@ impl Hand {
         self.peer.send(&Segment { flags: ACK, seq, data: data.to_vec(), ..self.next.clone() });
     }
 
+    /// Nothing but what was sent again comes after that.
+    fn assert_silence_after(&self, end: impl FnOnce()) {
+        end();
+        while let Some(segment) = self.peer.receive_within(Duration::from_millis(50)) {
+            assert_eq!(segment.flags & RST, 0, "a reset");
+        }
+    }
+
     /// Takes segments up to the kernel's FIN, which it will acknowledge with the next segment if `acknowledge`.
     fn receive_fin(&mut self, acknowledge: bool) {
         let fin = self.peer.receive_with(FIN);
@@ -155,6 +163,55 @@ fn reset_in_last_ack() {
     });
     let Some(close) = close else { return };
     assert_ended(&close, "remote_reset", "ECONNRESET");
+    assert_bytes(&close, 5, 3);
+}
+
+/// Nobody hears of it: both directions have their FIN.
+#[test]
+fn linger_zero_in_closing() {
+    let close = ended(|stream, hand| {
+        stream.shutdown(Shutdown::Write).unwrap();
+        hand.receive_fin(false);
+        hand.send(FIN | ACK, b"");
+        wait_for_state(&stream, State::Closing);
+        hand.assert_silence_after(|| {
+            linger_zero(&stream);
+            drop(stream);
+        });
+    });
+    let Some(close) = close else { return };
+    assert_ended(&close, "local", "");
+    assert_bytes(&close, 5, 3);
+}
+
+#[test]
+fn linger_zero_in_last_ack() {
+    let close = ended(|stream, hand| {
+        hand.send(FIN | ACK, b"");
+        wait_for_state(&stream, State::CloseWait);
+        stream.shutdown(Shutdown::Write).unwrap();
+        hand.receive_fin(false);
+        hand.assert_silence_after(|| {
+            linger_zero(&stream);
+            drop(stream);
+        });
+    });
+    let Some(close) = close else { return };
+    assert_ended(&close, "remote", "");
+    assert_bytes(&close, 5, 3);
+}
+
+#[test]
+fn linger_zero_in_fin_wait1() {
+    let close = ended(|stream, hand| {
+        stream.shutdown(Shutdown::Write).unwrap();
+        hand.receive_fin(false);
+        linger_zero(&stream);
+        drop(stream);
+        hand.peer.receive_with(RST);
+    });
+    let Some(close) = close else { return };
+    assert_ended(&close, "local_reset", "");
     assert_bytes(&close, 5, 3);
 }
 

@@ -93,11 +93,16 @@ fn opens(open: fn(&Socket, SocketAddr), address: SocketAddr) {
         assert_eq!(close["bytes_sent"], request, "{close}");
         assert_eq!(close["bytes_received"], ANSWER.len(), "{close}");
         assert_eq!(close["closed_by"], "local", "{close}");
-        told.log.event(told.netns, "accept", server, client);
+        let accept = told.log.event(told.netns, "accept", server, client);
+        assert_caller(accept);
+        assert_eq!(accept["attributed_to"], "accept", "{accept}");
+        assert!(accept["wait_us"].is_u64(), "{accept}");
         let close = told.log.event(told.netns, "close", server, client);
         assert_eq!(close["bytes_sent"], ANSWER.len(), "{close}");
         assert_eq!(close["bytes_received"], request, "{close}");
         assert_eq!(close["closed_by"], "remote", "{close}");
+        assert_eq!(close["conn"], accept["conn"], "{close}");
+        assert_eq!(close["process"], accept["process"], "{close}");
     }
 }
 

@@ -240,6 +240,23 @@ fn no_route_with_mptcp() {
     assert_caller(connect);
 }
 
+/// Its peer is known only when the call returns.
+#[test]
+fn no_route_with_mptcp_is_judged_by_its_peer() {
+    let remote = "198.51.100.7:80".parse().unwrap();
+    for (filter, admitted) in [
+        (["--remote-port", "80"], true),
+        (["--remote-port", "!80"], false),
+        (["--remote-net", "198.51.100.0/24"], true),
+        (["--remote-net", "!198.51.100.0/24"], false),
+    ] {
+        let Some(scene) = Scene::with(&filter, || ()) else { return };
+        assert_eq!(connect(mptcp_for(remote), remote), Err(Errno::ENETUNREACH));
+        let told = scene.end();
+        told.assert_counts(usize::from(admitted), 0, 0);
+    }
+}
+
 /// The connection and its first subflow fail in one call, and neither keeps an error: each is told all the same.
 #[test]
 fn no_free_port_with_mptcp() {

@@ -2,12 +2,14 @@
 
 use std::io::Read as _;
 use std::io::Write as _;
+use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use socket2::Domain;
 use socket2::SockRef;
@@ -18,6 +20,7 @@ use crate::can_trace;
 use crate::connecting::assert_caller;
 use crate::namespace::Dropping;
 use crate::namespace::Namespace;
+use crate::namespace::nft;
 use crate::namespace::sysctl;
 use crate::namespace::v4;
 use crate::namespace::v6;
@@ -57,6 +60,29 @@ fn listening_begins_and_ends() {
 }
 
 #[test]
+fn what_listened_and_then_connects_has_another_name() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    let server = TcpListener::bind(v4()).unwrap();
+    let tracer = Tracer::start(&["-e", "listen,connect"]);
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    for _ in 0..2 {
+        socket.listen(1).unwrap();
+        socket.shutdown(Shutdown::Read).unwrap();
+    }
+    socket.connect(&server.local_addr().unwrap().into()).unwrap();
+    let log = tracer.stop();
+    let events = log.events(namespace.netns);
+    let begun = events.iter().filter(|event| event["event"] != "open");
+    let conns: Vec<&str> = begun.map(|event| event["conn"].as_str().unwrap()).collect();
+    let [first, first_end, second, second_end, connect] = conns[..] else { panic!("{events:#?}") };
+    assert_eq!((first, second), (first_end, second_end));
+    assert!(first != second && second != connect && connect != first, "{conns:?}");
+}
+
+#[test]
 fn a_listener_is_its_owners_whoever_closes_it() {
     if !can_trace() {
         return;
@@ -85,6 +111,34 @@ fn retransmits(log: &crate::tracer::Log, netns: u64, ends: (SocketAddr, SocketAd
     let sent =
         |record: &&Value| is_end(&record["local"], ends.0) && is_end(&record["remote"], ends.1);
     log.events_of(netns, "retransmit").into_iter().filter(sent).cloned().collect()
+}
+
+/// What fails within this host was not sent.
+#[test]
+fn data_that_cannot_be_sent_again() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    let tracer = Tracer::start(&["-e", "retransmit"]);
+    let listener = TcpListener::bind(v4()).unwrap();
+    let server = listener.local_addr().unwrap();
+    let mut stream = TcpStream::connect(server).unwrap();
+    let data = format!("tcp dport {} tcp flags & psh == psh", server.port());
+    let lost = Dropping::incoming(&data);
+    stream.write_all(b"once").unwrap();
+    nft(&format!(
+        "table inet out {{ chain c {{ type filter hook output priority 0; {data} drop; }}; }}"
+    ));
+    let since = format!("{:.9}", Timestamp::now());
+    thread::sleep(Duration::from_millis(900));
+    // It is given up before it could be sent after all.
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop((stream, lost));
+    let log = tracer.stop();
+    for record in log.events_of(namespace.netns, "retransmit") {
+        assert!(record["time"].as_str().unwrap() < since.as_str(), "since {since}: {record}");
+    }
 }
 
 #[test]

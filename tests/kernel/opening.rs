@@ -1,6 +1,7 @@
 //! What is open when tracing begins is listed, once, whatever happens meanwhile.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read as _;
 use std::io::Write as _;
@@ -24,7 +25,11 @@ use crate::can_trace;
 use crate::namespace::Namespace;
 use crate::namespace::v4;
 use crate::namespace::v6;
+use crate::pairs::assert_bytes;
+use crate::pairs::assert_ended;
+use crate::pairs::wait_for_state;
 use crate::processes::forked;
+use crate::sockets::State;
 use crate::tracer::Log;
 use crate::tracer::Tracer;
 
@@ -198,6 +203,7 @@ fn what_nobody_holds_is_not_listed_and_its_close_is_right() {
     thread::sleep(Duration::from_millis(100));
     let tracer = Tracer::start(&[]);
     drop(listener);
+    (&held).read_exact(&mut [0; 10]).unwrap();
     drop((queued, held));
     tracer.wait_for_events(namespace.netns, "close", 4);
     let log = tracer.stop();
@@ -206,8 +212,64 @@ fn what_nobody_holds_is_not_listed_and_its_close_is_right() {
     let close = log.event(namespace.netns, "close", server, queued_client);
     assert_eq!(close["closed_by"], "local_reset", "its listener went away: {close}");
     let close = log.event(namespace.netns, "close", orphan_local, orphan_remote);
-    assert!(close.get("process").is_none(), "{close}");
-    assert_eq!(close["bytes_sent"], 10, "{close}");
+    assert_ended(close, "local", "");
+    for unknown in ["process", "duration_us", "opened_by"] {
+        assert!(close.get(unknown).is_none(), "{close}");
+    }
+    assert_bytes(close, 10, 0);
+}
+
+/// Whose FIN came first is known, though it came before tracing began and no `open` has told of it.
+#[test]
+fn ends_that_had_begun_before_are_told_without_an_open() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    let listener = TcpListener::bind(v4()).unwrap();
+    let (client, server) = pair(&listener);
+    client.shutdown(Shutdown::Write).unwrap();
+    wait_for_state(&server, State::CloseWait);
+    let (local, remote) = ends(&client);
+    let tracer = Tracer::start(&["-e", "close"]);
+    drop(server);
+    drop(client);
+    tracer.wait_for_events(namespace.netns, "close", 2);
+    let log = tracer.stop();
+    assert_ended(log.event(namespace.netns, "close", local, remote), "local", "");
+    assert_ended(log.event(namespace.netns, "close", remote, local), "remote", "");
+}
+
+/// Listeners, too, have a beginning, whatever ends while they are listed.
+#[test]
+fn listeners_that_end_while_tracing_begins() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    let listeners: Vec<_> = (0..3000).map(|_| TcpListener::bind(v4()).unwrap()).collect();
+    let ending = thread::spawn(move || {
+        for listener in listeners {
+            drop(listener);
+            thread::sleep(Duration::from_micros(150));
+        }
+    });
+    let tracer = Tracer::start(&["-e", "listen"]);
+    ending.join().unwrap();
+    let log = tracer.stop();
+    let begun: HashSet<&str> = log
+        .events_of(namespace.netns, "open")
+        .into_iter()
+        .map(|open| open["conn"].as_str().unwrap())
+        .collect();
+    let ends = log.events_of(namespace.netns, "listen");
+    assert!(!ends.is_empty(), "{}", log.stop());
+    for end in &ends {
+        assert_eq!(end["action"], "end", "{end}");
+        assert!(begun.contains(end["conn"].as_str().unwrap()), "no beginning: {end}");
+    }
+    assert_eq!(ends.len(), begun.len(), "all of them have ended");
+    assert_eq!(log.stop()["lost"], 0, "{}", log.stop());
 }
 
 #[test]

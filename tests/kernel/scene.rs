@@ -20,7 +20,7 @@ use crate::wire::Peer;
 /// A namespace in which a tracer runs.
 pub struct Scene {
     namespace: Namespace,
-    tracer: Tracer,
+    pub tracer: Tracer,
 }
 
 impl Scene {
@@ -76,6 +76,13 @@ impl Scene {
     }
 }
 
+/// Whether the connection that a record tells of came about: it has two ends then.
+fn was_established(record: &Value) -> bool {
+    matches!(record["event"].as_str(), Some("accept" | "close"))
+        || record["outcome"] == "established"
+        || record["outcome"] == "refused"
+}
+
 /// What a tracer wrote about a namespace.
 pub struct Told {
     pub log: Log,
@@ -85,6 +92,8 @@ pub struct Told {
 impl Told {
     fn check(&self) {
         let mut seen = HashSet::new();
+        let [begin, stop] =
+            ["start", "stop"].map(|kind| self.log.of_kind(kind).next().unwrap()["time"].as_str());
         for record in self.events() {
             // What MPTCP opens by itself is no process's call.
             let by_itself = record["mptcp_subflow"] == true && record.get("process").is_none();
@@ -96,7 +105,10 @@ impl Told {
                     "{record}"
                 );
                 assert!(end.is_null() || end["ip"].is_string(), "{record}");
+                assert!(!was_established(record) || end["port"].is_u64(), "{record}");
             }
+            let time = record["time"].as_str();
+            assert!(begin <= time && time <= stop, "{record}");
             if let Some(conn) = record["conn"].as_str() {
                 let kind = record["event"].as_str().unwrap();
                 // A connection of MPTCP is named after its first subflow.

@@ -9,6 +9,10 @@ use std::process;
 
 use serde_json::Value;
 
+use crate::calls::connect;
+use crate::calls::disconnect;
+use crate::calls::local;
+use crate::calls::tcp_for;
 use crate::can_trace;
 use crate::namespace::Namespace;
 use crate::namespace::v4;
@@ -80,6 +84,36 @@ fn a_connection_that_was_open_has_its_owner_at_its_close() {
     }
     // The counters are the socket's: they tell of its whole life.
     assert_eq!(log.event(namespace.netns, "close", client, server)["bytes_sent"], 6);
+}
+
+/// The next connection of a socket has another name, though nobody saw the first one begin.
+#[test]
+fn a_connection_that_was_open_is_not_the_next_one_of_its_socket() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    let listeners = [(); 2].map(|()| TcpListener::bind(v4()).unwrap());
+    let servers = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
+    let socket = tcp_for(v4());
+    assert_eq!(connect(&socket, servers[0]), Ok(()));
+    let first = local(&socket);
+    let _before = listeners[0].accept().unwrap();
+    let tracer = Tracer::start(&[]);
+    assert_eq!(disconnect(&socket), Ok(()));
+    assert_eq!(connect(&socket, servers[1]), Ok(()));
+    let second = local(&socket);
+    drop((socket, listeners[1].accept().unwrap()));
+    tracer.wait_for_events(namespace.netns, "close", 4);
+    let log = tracer.stop();
+    let conn = |kind: &str, local, remote| {
+        log.event(namespace.netns, kind, local, remote)["conn"].as_str().unwrap().to_owned()
+    };
+    let before = conn("open", first, servers[0]);
+    let after = conn("connect", second, servers[1]);
+    assert_ne!(before, after);
+    assert_eq!(conn("close", first, servers[0]), before);
+    assert_eq!(conn("close", second, servers[1]), after);
 }
 
 #[test]

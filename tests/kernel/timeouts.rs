@@ -103,26 +103,38 @@ fn data_that_is_never_acknowledged() {
 }
 
 /// ICMP does not end an established connection. But when it times out, its error is what the process gets.
-#[test]
-fn data_for_a_host_that_has_become_unreachable() {
+fn data_that_is_refused(with: &str, error: ErrorKind, errno: &str) {
     let closes = traced(|| {
         sysctl("net.ipv4.tcp_retries2", "1");
         let mut pair = Pair::new();
         let ends = pair.ends();
         some_data(&mut pair);
-        nft("table inet t { chain c { type filter hook input priority 0; \
-             meta l4proto tcp reject with icmpx type host-unreachable; }; }");
-        write_and_wait(&mut pair.client, b"lost", ErrorKind::HostUnreachable);
+        nft(&format!(
+            "table inet t {{ chain c {{ type filter hook input priority 0; \
+             meta l4proto tcp reject with icmpx type {with}; }}; }}"
+        ));
+        write_and_wait(&mut pair.client, b"lost", error);
         nft("delete table inet t");
         pair.server.write_all(b"lost too").unwrap();
         wait_for_state(&pair.server, State::Close);
         ends
     });
     let Some((client, server)) = closes else { return };
-    assert_ended(&client, "timeout", "EHOSTUNREACH");
+    assert_ended(&client, "timeout", errno);
     assert_ended(&server, "remote_reset", "ECONNRESET");
     assert_bytes(&client, 7, 5);
     assert_bytes(&server, 13, 3);
+}
+
+#[test]
+fn data_for_a_host_that_has_become_unreachable() {
+    data_that_is_refused("host-unreachable", ErrorKind::HostUnreachable, "EHOSTUNREACH");
+}
+
+/// So rejects a firewall unless it is told otherwise.
+#[test]
+fn data_for_a_port_that_has_become_unreachable() {
+    data_that_is_refused("port-unreachable", ErrorKind::ConnectionRefused, "ECONNREFUSED");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::calls::filtered;
 use crate::can_trace;
 use crate::namespace::Namespace;
 use crate::namespace::v4;
+use crate::processes::forked;
 use crate::tracer::Log;
 use crate::tracer::Tracer;
 
@@ -50,6 +51,33 @@ fn the_close_follows_a_refusal() {
         assert_eq!(log.events(netns).len(), 0, "{names}");
         assert!(filtered(&log) >= 4, "{names}");
     }
+}
+
+/// Whose connection is refused by its ports has been described: that must not take the room of what is wanted.
+#[test]
+fn those_who_are_refused_do_not_fill_the_ring() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    let listener = TcpListener::bind(v4()).unwrap();
+    let server = listener.local_addr().unwrap();
+    let port = server.port().to_string();
+    // Of this test's processes alone: others may come faster than so small a ring is drained.
+    let name = "those-refused";
+    set_name(c"those-refused").unwrap();
+    let args = ["--ring-size", "4KiB", "-e", "connect", "--comm", name, "--remote-port", &port];
+    let tracer = Tracer::start(&args);
+    for _ in 0..200 {
+        forked(|| drop(TcpStream::connect("127.0.0.1:1"))).wait();
+    }
+    let stream = TcpStream::connect(server).unwrap();
+    let log = tracer.stop();
+    drop(stream);
+    assert_eq!(log.stop()["lost"], 0, "{}", log.stop());
+    let connects = log.events(namespace.netns);
+    assert_eq!(connects.len(), 1, "{connects:#?}");
+    assert!(connects[0]["process"]["ppid"].is_u64(), "it is described: {}", connects[0]);
 }
 
 /// A refused connection costs what was asked for and nothing else.
