@@ -82,7 +82,8 @@ enum Command {
     /// Say what would be traced with these options, without tracing
     ///
     /// Everything is looked up and nothing begun: no output is opened, nothing is loaded into the kernel. The exit code
-    /// is 0 if tracing could begin, 1 if something is missing for it on this host, 2 if an option is wrong.
+    /// is 0 if tracing could begin, 1 if something is missing for it on this host or an output could not be opened, 2 if
+    /// an option is wrong.
     Check(Box<Options>),
     /// Print the JSON Schema of the records
     Schema,
@@ -170,7 +171,7 @@ struct Options {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     state: Option<PathBuf>,
 
-    /// Size of the ring buffer, in bytes, KiB or MiB [default: 1MiB a CPU, 8MiB to 128MiB]
+    /// Size of the ring buffer, in bytes, KiB, MiB or GiB [default: 1MiB a CPU, 8MiB to 128MiB]
     ///
     /// Rounded up to a power of two, and to 512 bytes a CPU. Events wait here for connledger to come round: at the highest rate that
     /// a CPU makes, a MiB lasts for a tenth of a second.
@@ -198,7 +199,7 @@ struct Options {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Print nothing but errors on stderr
+    /// Print nothing but warnings and errors on stderr
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
 

@@ -9,6 +9,8 @@ use std::io;
 use std::io::Write as _;
 use std::path::Path;
 
+use anyhow::bail;
+
 use self::report::Report;
 use crate::config::Config;
 use crate::privileges;
@@ -19,18 +21,18 @@ use crate::probe::Settings;
 /// Says what a run with this configuration would do; some of it may come from `file`.
 ///
 /// # Errors
-/// If tracing could not begin: what is missing, and what to do.
+/// If tracing could not begin, or an output not be opened: what is missing, and what to do.
 pub fn run(config: &Config, file: Option<&Path>) -> anyhow::Result<()> {
     let mut report = Report::default();
     report.configuration(config, file);
     for (index, output) in config.outputs.iter().enumerate() {
         // As it is written to: without any capability, even as root.
         let doubts = privileges::without(|| places::doubts(&output.destination))?;
-        report.output(index + 1, output, &doubts);
+        report.output(index + 1, output, doubts);
     }
     let doubts =
         privileges::without(|| places::doubts_of_state(&config.remember, &config.outputs))?;
-    report.state(&config.remember, &doubts);
+    report.state(&config.remember, doubts);
     let outlook = probe::outlook(&Settings::new(config, &config.filters));
     if let Ok(Outlook { hooks, doubts }) = &outlook {
         report.kernel(*hooks, doubts);
@@ -39,5 +41,9 @@ pub fn run(config: &Config, file: Option<&Path>) -> anyhow::Result<()> {
         Err(err) if err.kind() != io::ErrorKind::BrokenPipe => return Err(err.into()),
         _ => {}
     }
-    outlook.map(|_| ())
+    outlook?;
+    if !report.refusals().is_empty() {
+        bail!("a run would end at once: {}", report.refusals().join("; "));
+    }
+    Ok(())
 }

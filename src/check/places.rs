@@ -1,5 +1,5 @@
-//! Whether an output could be opened, by looking only. What is wrong now may be right when tracing begins: these are
-//! doubts, not errors.
+//! Whether an output could be opened, by looking only. What cannot be known before it is tried is a doubt, and so is what
+//! a run waits for.
 
 use std::fs;
 use std::fs::Metadata;
@@ -18,13 +18,24 @@ use crate::config::Remember;
 use crate::config::SocketOutput;
 use crate::held::directory;
 
+/// Something that stands against writing to a place.
+#[derive(Debug)]
+pub enum Doubt {
+    /// As it is now, a run would end at once.
+    Refusal(String),
+    /// A run would begin, or may.
+    Warning(String),
+}
+
 /// What stands against writing there, with this thread's capabilities.
-pub fn doubts(destination: &Destination) -> Vec<String> {
+pub fn doubts(destination: &Destination) -> Vec<Doubt> {
     let doubt = match destination {
         Destination::Stdout => rustix::fs::fstat(rustix::stdio::stdout())
             .err()
-            .map(|err| format!("stdout: {}", io::Error::from(err))),
-        Destination::File(FileOutput { path, .. }) => return file_doubts(path),
+            .map(|err| Doubt::Refusal(format!("stdout: {}", io::Error::from(err)))),
+        Destination::File(FileOutput { path, rotate, rotate_every, .. }) => {
+            return file_doubts(path, rotate.is_some() || rotate_every.is_some());
+        }
         Destination::Unix(SocketOutput { path, .. })
         | Destination::UnixDatagram(SocketOutput { path, .. }) => socket_doubt(path),
         Destination::Journald(journal) => socket_doubt(&journal.socket()),
@@ -33,54 +44,71 @@ pub fn doubts(destination: &Destination) -> Vec<String> {
 }
 
 /// The same of the place where the run is remembered. The directory of an output was looked into with that.
-pub fn doubts_of_state(remember: &Remember, outputs: &[Output]) -> Vec<String> {
-    let Remember::At { path, .. } = remember else { return Vec::new() };
+pub fn doubts_of_state(remember: &Remember, outputs: &[Output]) -> Vec<Doubt> {
+    let Remember::At { path, asked } = remember else { return Vec::new() };
     let beside = |output: &Output| match &output.destination {
         Destination::File(file) => directory(&file.path) == directory(path),
         _ => false,
     };
-    if outputs.iter().any(beside) {
+    let doubts = if outputs.iter().any(beside) {
         let is_there = matches!(look(path), Ok(Some(_)));
         is_there.then(|| doubt_of_itself(path)).flatten().into_iter().collect()
     } else {
-        file_doubts(path)
-    }
+        file_doubts(path, false)
+    };
+    // A place that nobody has asked for is done without.
+    let weigh = |doubt| match doubt {
+        Doubt::Refusal(said) if !asked => Doubt::Warning(said),
+        other => other,
+    };
+    doubts.into_iter().map(weigh).collect()
 }
 
-fn file_doubts(path: &Path) -> Vec<String> {
+fn file_doubts(path: &Path, rotates: bool) -> Vec<Doubt> {
     // There it is made, also again, and renamed.
-    doubt_of_itself(path).into_iter().chain(directory_doubt(path)).collect()
+    doubt_of_itself(path).into_iter().chain(directory_doubt(path, rotates)).collect()
 }
 
-fn doubt_of_itself(path: &Path) -> Option<String> {
+fn doubt_of_itself(path: &Path) -> Option<Doubt> {
     match look(path) {
-        Err(doubt) => Some(doubt),
+        Err(doubt) => Some(Doubt::Warning(doubt)),
         Ok(Some(found)) if !found.is_file() => {
-            Some(format!("{} is no regular file", path.display()))
+            Some(Doubt::Refusal(format!("{} is no regular file", path.display())))
         }
-        Ok(Some(_)) => refused(path, Access::WRITE_OK),
+        // Who has the capabilities opens it with them.
+        Ok(Some(_)) => refused(path, Access::WRITE_OK).map(Doubt::Warning),
         Ok(None) => None,
     }
 }
 
-fn directory_doubt(file: &Path) -> Option<String> {
+fn directory_doubt(file: &Path, rotates: bool) -> Option<Doubt> {
     let directory = directory(file);
     match fs::metadata(directory) {
-        Err(err) => Some(cannot(directory, &err)),
-        Ok(found) if !found.is_dir() => Some(format!("{} is no directory", directory.display())),
-        Ok(_) => refused(directory, Access::WRITE_OK | Access::EXEC_OK),
+        Err(err) if err.kind() == io::ErrorKind::NotFound => {
+            Some(Doubt::Refusal(cannot(directory, &err)))
+        }
+        Err(err) => Some(Doubt::Warning(cannot(directory, &err))),
+        Ok(found) if !found.is_dir() => {
+            Some(Doubt::Refusal(format!("{} is no directory", directory.display())))
+        }
+        Ok(_) => {
+            let weigh = if rotates { Doubt::Refusal } else { Doubt::Warning };
+            refused(directory, Access::WRITE_OK | Access::EXEC_OK).map(weigh)
+        }
     }
 }
 
-fn socket_doubt(path: &Path) -> Option<String> {
-    match look(path) {
+/// A run waits until it is there, and may be used.
+fn socket_doubt(path: &Path) -> Option<Doubt> {
+    let said = match look(path) {
         Err(doubt) => Some(doubt),
         Ok(None) => Some(format!("there is no {} yet", path.display())),
         Ok(Some(found)) if !found.file_type().is_socket() => {
             Some(format!("{} is no socket", path.display()))
         }
         Ok(Some(_)) => refused(path, Access::WRITE_OK),
-    }
+    };
+    said.map(Doubt::Warning)
 }
 
 /// What there is, not what a symbolic link leads to.

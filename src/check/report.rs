@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::places::Doubt;
 use crate::config::Config;
 use crate::config::Destination;
 use crate::config::Families;
@@ -25,6 +26,7 @@ const WIDTH: usize = 16;
 #[derive(Debug, Default)]
 pub struct Report {
     text: String,
+    refusals: Vec<String>,
 }
 
 impl Report {
@@ -38,9 +40,24 @@ impl Report {
         let _ = writeln!(self.text, "{what:WIDTH$}{is}");
     }
 
-    fn warnings(&mut self, doubts: &[String]) {
+    /// For what a run would end at once.
+    pub fn refusals(&self) -> &[String] {
+        &self.refusals
+    }
+
+    fn warning(&mut self, said: &str) {
+        self.line("", &format!("warning: {said}"));
+    }
+
+    fn doubts(&mut self, doubts: Vec<Doubt>) {
         for doubt in doubts {
-            self.line("", &format!("warning: {doubt}"));
+            match doubt {
+                Doubt::Warning(said) => self.warning(&said),
+                Doubt::Refusal(said) => {
+                    self.line("", &format!("error: {said}"));
+                    self.refusals.push(said);
+                }
+            }
         }
     }
 
@@ -117,7 +134,7 @@ impl Report {
     }
 
     /// An output, and what stands against it.
-    pub fn output(&mut self, number: usize, output: &Output, doubts: &[String]) {
+    pub fn output(&mut self, number: usize, output: &Output, doubts: Vec<Doubt>) {
         let Output { destination, format, timestamps, on_full, queue } = output;
         self.line(&format!("output {number}"), &destination.to_string());
         let format = match (format, timestamps) {
@@ -139,13 +156,13 @@ impl Report {
             | Destination::Stdout
             | Destination::Journald(_) => {}
         }
-        self.warnings(doubts);
+        self.doubts(doubts);
     }
 
     /// Where the run is remembered, and what stands against it.
-    pub fn state(&mut self, remember: &Remember, doubts: &[String]) {
+    pub fn state(&mut self, remember: &Remember, doubts: Vec<Doubt>) {
         self.line("state", &remember.to_string());
-        self.warnings(doubts);
+        self.doubts(doubts);
     }
 
     fn file(&mut self, file: &FileOutput) {
@@ -182,6 +199,8 @@ impl Report {
                 self.line(&format!("  {what}"), hook);
             }
         }
-        self.warnings(doubts);
+        for doubt in doubts {
+            self.warning(doubt);
+        }
     }
 }

@@ -114,7 +114,8 @@ pub struct FilterOptions {
     /// Nothing of the processes that read the output
     ///
     /// They are looked for once, when tracing begins: who reads the pipe or socket that is stdout, and on
-    /// from there. connledger's own connections are never told.
+    /// along their pipes, and who listens at the sockets of unix: outputs. connledger's own connections are
+    /// never told.
     #[arg(long, help_heading = HEADING)]
     exclude_self: bool,
 }

@@ -19,7 +19,7 @@ pub struct VerifyOptions {
     /// Admit no declared loss either, and no run without its start or stop
     ///
     /// Nor one that is missing as a whole: a `start` counts runs before it that left no line, or names one that is not
-    /// there although an earlier one of the same host and output is.
+    /// there although an earlier one of the same host and output is. Nor logs without any record.
     #[arg(long)]
     strict: bool,
 

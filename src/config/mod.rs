@@ -73,7 +73,7 @@ pub struct Config {
     pub flush_interval: Duration,
     /// Write the figures so often.
     pub heartbeat: Option<Duration>,
-    /// Say nothing but errors.
+    /// Say nothing but warnings and errors.
     pub quiet: bool,
     /// Say more.
     pub verbose: bool,

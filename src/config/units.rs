@@ -61,7 +61,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "it is not a size, as 8MiB is".to_owned())
 }
 
-/// Reads a duration: a number with ms, s, m or h; seconds without a unit. At least a millisecond.
+/// Reads a duration: a number with ms, s, m, h or d; seconds without a unit. At least a millisecond.
 ///
 /// # Errors
 /// If it is none.
@@ -74,7 +74,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         "m" | "min" => 60.0,
         "h" => 3600.0,
         "d" => 86400.0,
-        other => return Err(format!("'{other}' is no unit; use ms, s, m or h, as in 10ms")),
+        other => return Err(format!("'{other}' is no unit; use ms, s, m, h or d, as in 10ms")),
     };
     let seconds =
         digits.parse::<f64>().map_err(|_| "it is not a duration, as 10s is".to_owned())?

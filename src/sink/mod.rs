@@ -1,7 +1,7 @@
 //! From bytes to the world: one file a kind of output.
 //!
-//! To add an output: one file here with a [`Sink`], one variant of
-//! [`Destination`](crate::config::Destination), one arm in [`open`], one test.
+//! To add an output: one file here with a [`Sink`], one variant of [`Destination`](crate::config::Destination), one arm
+//! in [`open`]; ARCHITECTURE.md has the rest of the list.
 
 mod absence;
 mod datagram;

@@ -8,10 +8,12 @@ use std::path::Path;
 use std::process::Command;
 use std::process::Stdio;
 
+use nix::unistd::Uid;
 use serde_json::Value;
 
 use super::CONNLEDGER;
 use super::Written;
+use super::check;
 use super::mode;
 use super::reported;
 use super::skip::can_trace;
@@ -65,9 +67,11 @@ fn it_says_what_is_asked_for() {
         assert!(said.lines().any(|said| said == line), "{line}\n{said}");
     }
     assert!(!said.contains("warning"), "{said}");
-    let said = reported(&written.path(), &["--state", "/no/such/state"]);
+    let output = check(&written.path(), &["--state", "/no/such/state"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stdout);
     assert!(said.contains("state           /no/such/state\n"), "{said}");
-    assert!(said.contains("warning: there is no /no/such\n"), "{said}");
+    assert!(said.contains("error: there is no /no/such\n"), "{said}");
     assert!(!log.exists(), "it was opened");
 }
 
@@ -99,14 +103,30 @@ fn it_needs_no_file() {
     assert!(text(&output.stderr).contains("'x' is not a number"));
 }
 
-/// What stands against an output, as a warning; the exit code is that of a good configuration.
+/// What stands against an output. The exit code says whether a run would end for it.
 fn doubts(output: &str) -> Vec<String> {
     let written = Written::new("");
-    let said = reported(&written.path(), &["-o", output]);
-    said.lines()
-        .filter_map(|line| line.trim().strip_prefix("warning: "))
-        .map(str::to_owned)
-        .collect()
+    let checked = check(&written.path(), &["-o", output]);
+    let said = text(&checked.stdout);
+    let is_one = |line: &&str| line.starts_with("warning: ") || line.starts_with("error: ");
+    let doubts: Vec<_> = said.lines().map(str::trim).filter(is_one).map(str::to_owned).collect();
+    if !Uid::effective().is_root() {
+        return doubts;
+    }
+    let errors = doubts.iter().filter_map(|doubt| doubt.strip_prefix("error: "));
+    let errors = errors.collect::<Vec<_>>().join("; ");
+    if errors.is_empty() {
+        assert_eq!(checked.status.code(), Some(0));
+    } else {
+        assert_eq!(checked.status.code(), Some(1));
+        let expected = format!("connledger: a run would end at once: {errors}\n");
+        assert_eq!(text(&checked.stderr), expected);
+        // And so it does.
+        let run =
+            Command::new(CONNLEDGER).args(["-q", "-d", "1ms", "-o", output]).output().unwrap();
+        assert_eq!(run.status.code(), Some(1), "{}", text(&run.stderr));
+    }
+    doubts
 }
 
 #[test]
@@ -119,39 +139,39 @@ fn outputs_that_could_not_be_opened_are_doubted() {
     assert_eq!(doubts(&format!("file:{}", path("new"))), none);
     assert_eq!(
         doubts(&format!("file:{}", path("no/such"))),
-        [format!("there is no {}", path("no"))]
+        [format!("error: there is no {}", path("no"))]
     );
     fs::create_dir(at("directory")).unwrap();
-    let said = [format!("{} is no regular file", path("directory"))];
+    let said = [format!("error: {} is no regular file", path("directory"))];
     assert_eq!(doubts(&format!("file:{}", path("directory"))), said);
     symlink(place.path(), at("link")).unwrap();
-    let said = [format!("{} is no regular file", path("link"))];
+    let said = [format!("error: {} is no regular file", path("link"))];
     assert_eq!(doubts(&format!("file:{}", path("link"))), said);
     fs::write(at("file"), "").unwrap();
     let said = [
-        format!("{}: Not a directory (os error 20)", path("file/below")),
-        format!("{} is no directory", path("file")),
+        format!("warning: {}: Not a directory (os error 20)", path("file/below")),
+        format!("error: {} is no directory", path("file")),
     ];
     assert_eq!(doubts(&format!("file:{}", path("file/below"))), said);
 
     // Read-only for its owner, who can be root: outputs are written without any capability.
     mode(&at("file"), "444");
     let said = doubts(&format!("file:{}", path("file")));
-    assert_eq!(said, [no_permission(&at("file"))]);
+    assert_eq!(said, [format!("warning: {}", no_permission(&at("file")))]);
     mode(&at("file"), "644");
     mode(&at("directory"), "555");
     let said = doubts(&format!("file:{}", path("directory/new")));
-    assert_eq!(said, [no_permission(&at("directory"))]);
+    assert_eq!(said, [format!("warning: {}", no_permission(&at("directory")))]);
 
     let _listener = UnixListener::bind(at("socket")).unwrap();
     assert_eq!(doubts(&format!("unix:{}", path("socket"))), none);
     assert_eq!(
         doubts(&format!("unix-dgram:{}", path("none")))[0],
-        format!("there is no {} yet", path("none"))
+        format!("warning: there is no {} yet", path("none"))
     );
     assert_eq!(
         doubts(&format!("unix:{}", path("file"))),
-        [format!("{} is no socket", path("file"))]
+        [format!("warning: {} is no socket", path("file"))]
     );
 }
 
@@ -165,7 +185,7 @@ fn a_file_that_could_not_be_made_again_is_doubted() {
     assert_eq!(doubts(&format!("file:{}", log.display())).len(), 0);
     mode(&directory, "555");
     let said = doubts(&format!("file:{},rotate=1MiB", log.display()));
-    assert_eq!(said, [no_permission(&directory)]);
+    assert_eq!(said, [format!("error: {}", no_permission(&directory))]);
 }
 
 fn no_permission(path: &Path) -> String {

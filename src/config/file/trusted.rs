@@ -18,6 +18,9 @@ const OTHERS_WRITE: u32 = 0o022;
 /// In a directory with this bit only an entry's owner can replace it.
 const STICKY: u32 = 0o1000;
 
+/// Where a file and all directories above it are root's.
+const SAFE: &str = "/etc/connledger";
+
 /// Reads a file, if nobody could have written it but root and the user that this process runs as. Symbolic links are
 /// followed: what they lead to is judged, with the directories above it.
 ///
@@ -42,18 +45,19 @@ fn judge(file: &File) -> Result<(), String> {
         return Err("is no regular file".to_owned());
     }
     let path = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(cannot)?;
-    if let Some((fault, remedy)) = fault(&found, false) {
-        return Err(format!("is not to be trusted: {fault} ({remedy} {})", path.display()));
-    }
     for directory in path.ancestors().skip(1) {
         let found = fs::metadata(directory)
             .map_err(|err| format!("cannot be looked up: {}: {err}", directory.display()))?;
-        if let Some((fault, remedy)) = fault(&found, true) {
-            let directory = directory.display();
+        // Not how that could be changed: a home is not to be root's.
+        if let Some((fault, _)) = fault(&found, true) {
             return Err(format!(
-                "is not to be trusted: it lies in {directory}, and {fault} ({remedy} {directory})"
+                "is not to be trusted: it lies in {}, and {fault} (move it to where only root can write, as to {SAFE})",
+                directory.display()
             ));
         }
+    }
+    if let Some((fault, remedy)) = fault(&found, false) {
+        return Err(format!("is not to be trusted: {fault} ({remedy} {})", path.display()));
     }
     Ok(())
 }

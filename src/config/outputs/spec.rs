@@ -247,12 +247,12 @@ fn rotate(value: &str) -> Result<u64, String> {
     Ok(bytes)
 }
 
-/// Permissions: three or four octal digits. The owner must be able to write.
+/// Permissions: three or four octal digits. The owner must be able to write, and to see whether the last line is whole.
 fn mode(value: &str) -> Result<u32, String> {
     let octal = matches!(value.len(), 3 | 4).then(|| u32::from_str_radix(value, 8).ok()).flatten();
-    octal
-        .filter(|mode| mode & !0o777 == 0 && mode & 0o200 != 0)
-        .ok_or_else(|| "it is an octal mode with which the owner can write, as 0640".to_owned())
+    octal.filter(|mode| mode & !0o777 == 0 && mode & 0o600 == 0o600).ok_or_else(|| {
+        "it is an octal mode with which the owner can read and write, as 0640".to_owned()
+    })
 }
 
 #[cfg(test)]
@@ -313,6 +313,7 @@ mod tests {
             ("file:/x,y", "'y' is no option"),
             ("file:/x,rotate=1", "rotate=1: it must be at least 64KiB"),
             ("file:/x,mode=0440", "mode=0440"),
+            ("file:/x,mode=0240", "mode=0240"),
             ("file:/x,mode=64", "mode=64"),
             ("file:/x,keep=0", "from 1 to 9999"),
             ("file:/x,on-full=wait", "block or drop"),

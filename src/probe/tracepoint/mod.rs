@@ -83,7 +83,9 @@ fn refusal(paranoid: &str) -> &'static str {
         Ok(3..) => {
             "the kernel refuses perf_event_open(2), until root says: sysctl kernel.perf_event_paranoid=2"
         }
-        _ => "perf_event_open(2) is refused, as a filter of system calls does it",
+        _ => {
+            "perf_event_open(2) is refused, as a filter of system calls does it; let it through, in the container's seccomp profile or the unit's SystemCallFilter="
+        }
     }
 }
 
