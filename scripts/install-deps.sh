@@ -37,9 +37,13 @@ program() { command -v "$1"; }
 header() { echo "#include <$1>" | cc -E -; }
 
 need_build() {
+	rust=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$here/../Cargo.toml")
 	program cargo >/dev/null ||
-		fail "no cargo: install Rust 1.88 or newer. (If it is yours and root does not see it:" \
+		fail "no cargo: install Rust $rust or newer. (If it is yours and root does not see it:" \
 			"run make as yourself, it uses sudo where it must.)"
+	found=$(rustc --version | cut -d ' ' -f 2)
+	[ "$(printf '%s\n' "$rust" "$found" | sort -V | head -n 1)" = "$rust" ] ||
+		fail "Rust $rust or newer is needed, and this is $found: https://rustup.rs has the newest"
 	need gcc gcc program cc
 	need libc6-dev glibc-devel header stdio.h
 	need make make program make

@@ -5,7 +5,7 @@
 # PREFIX is /usr or /usr/local: elsewhere systemd does not look for the unit, and for what makes the user.
 # LICENSES=no leaves out the licences.
 #
-# usage: make install [DESTDIR=...] [PREFIX=/usr] [BINARY=...] [UNITDIR=...] [ZSHDIR=...] [LICENSES=no]
+# usage: make install [DESTDIR=...] [PREFIX=/usr/local] [BINARY=...] [UNITDIR=...] [ZSHDIR=...] [LICENSES=no]
 set -eu
 cd "$(dirname "$0")/.."
 umask 022
@@ -29,6 +29,17 @@ put() {
 	install -D -m "$1" "$2" "${DESTDIR-}$3"
 }
 
+# keep FILE PLACE: what was changed there stays. The new file is not put beside it, where programs would read it, too.
+keep() {
+	if [ -e "${DESTDIR-}$2" ] && ! cmp -s "$1" "${DESTDIR-}$2"; then
+		beside=$share/doc/connledger/new/${2##*/}
+		put 644 "$1" "$beside"
+		echo "install: $2 was changed, and stays; the new one is $beside"
+	else
+		put 644 "$1" "$2"
+	fi
+}
+
 # generate WHAT PLACE: the program itself has its pages and completions
 generate() {
 	"$BINARY" generate "$1" >"$made"
@@ -43,10 +54,10 @@ put_all() {
 }
 
 put 755 "$BINARY" "$PREFIX/bin/connledger"
-put 644 packaging/connledger.toml "$SYSCONFDIR/connledger/connledger.toml"
-put 644 packaging/logrotate/connledger "$SYSCONFDIR/logrotate.d/connledger"
+keep packaging/connledger.toml "$SYSCONFDIR/connledger/connledger.toml"
+keep packaging/logrotate/connledger "$SYSCONFDIR/logrotate.d/connledger"
 # Here lnav finds it by itself.
-put 644 examples/lnav/connledger.json "$SYSCONFDIR/lnav/formats/connledger/connledger.json"
+keep examples/lnav/connledger.json "$SYSCONFDIR/lnav/formats/connledger/connledger.json"
 
 sed "s|/usr/bin/|$PREFIX/bin/|" packaging/systemd/connledger.service >"$made"
 put 644 "$made" "$UNITDIR/connledger.service"

@@ -6,7 +6,7 @@
 # run as cargo runs them, one after the other.
 #
 # Beside them runs a witness (tests/kernel/witness.rs). An attempt that fails while this kernel has hidden changes of
-# state from all BPF programs is made once more, and that is told: four times at most, each after a longer pause, for
+# state from all BPF programs is made once more, and that is told: three attempts at most, each after a longer pause, for
 # what keeps the hidden process busy lasts a while. An attempt that fails while nothing was hidden fails the test.
 #
 # usage: scripts/run-tests.sh BINARY [NAME...]

@@ -36,6 +36,31 @@ fn make_install_puts_the_same_files_below_a_prefix() {
 }
 
 #[test]
+fn make_install_keeps_a_changed_configuration() {
+    if made::first().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let destination = format!("DESTDIR={}", folder.path().display());
+    let install = || {
+        let mut make = Command::new("make");
+        make.args(["install", &destination, "BINARY=target/package/connledger"]);
+        printed(make.current_dir(made::PROJECT))
+    };
+    install();
+    assert!(!install().contains("was changed"), "nothing was");
+    let path = folder.path().join("etc/connledger/connledger.toml");
+    let new = folder.path().join("usr/local/share/doc/connledger/new/connledger.toml");
+    let shipped = fs::read_to_string(&path).unwrap();
+    assert!(!new.exists());
+    fs::write(&path, "events = \"close\"\n").unwrap();
+    let said = install();
+    assert!(said.contains("connledger.toml was changed, and stays"), "{said}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "events = \"close\"\n");
+    assert_eq!(fs::read_to_string(&new).unwrap(), shipped);
+}
+
+#[test]
 fn make_install_says_that_nothing_was_built() {
     let mut make = Command::new("make");
     make.args(["install", "DESTDIR=/nowhere", "BINARY=target/not-there"])
