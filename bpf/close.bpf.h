@@ -48,7 +48,8 @@ static __always_inline bool data_after_close(struct sock *sk, const struct tcp_s
  * linger 0, ends them without a word. A close with unread data resets them all the same, and so does the kernel for want
  * of memory, once no process has them.
  */
-static __always_inline bool ends_in_silence(const struct sock *sk, const struct tcp_sock *tp, __u8 old_state)
+static __always_inline bool ends_in_silence(const struct sock *sk, const struct tcp_sock *tp,
+					    __u8 old_state)
 {
 	__u32 unread = tp->rcv_nxt - tp->copied_seq - has_flag(sk, SOCK_DONE);
 

@@ -232,11 +232,11 @@ struct cl_config {
 	__u32 remote_networks;
 	__u32 local_ports; /* 1: the set is to be looked at */
 	__u32 remote_ports;
-	__u32 judges_ends; /* 1: some filter looks at more than the process */
-	__u32 subflows;    /* 1: MPTCP's subflows are told too */
-	__u32 accept_rung; /* enum cl_accept_rung */
+	__u32 judges_ends;      /* 1: some filter looks at more than the process */
+	__u32 subflows;         /* 1: MPTCP's subflows are told too */
+	__u32 accept_rung;      /* enum cl_accept_rung */
 	__u32 retransmits_fail; /* 1: tcp_retransmit_skb tells of failures, too */
-	__u32 watermark;   /* bytes in the ring at which a dozing consumer is woken */
+	__u32 watermark;        /* bytes in the ring at which a dozing consumer is woken */
 };
 
 /*
