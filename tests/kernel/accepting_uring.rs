@@ -371,3 +371,42 @@ fn many_connections_by_one_multishot_request() {
         assert_bytes(&close, 5, 0);
     }
 }
+
+/// Nothing but the ring knows of it: it has no descriptor, and is in no table of a process.
+#[test]
+fn what_only_a_ring_holds_is_not_listed_and_its_close_is_right() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    let listener = TcpListener::bind(v4()).unwrap();
+    let server = listener.local_addr().unwrap();
+    let [(accepted, has_accepted), (end, may_end)] = [(); 2].map(|()| nix::unistd::pipe().unwrap());
+    let child = forked(|| {
+        let mut ring = IoUring::new(8).unwrap();
+        ring.submitter().register_files_sparse(4).unwrap();
+        let (null, listener) = (std::ptr::null_mut(), Fd(listener.as_raw_fd()));
+        let accept = opcode::Accept::new(listener, null, null.cast());
+        run(&mut ring, &accept.file_index(Some(DestinationSlot::auto_target())).build());
+        nix::unistd::write(&has_accepted, &[0]).unwrap();
+        nix::unistd::read(&end, &mut [0]).unwrap();
+    });
+    let mut stream = TcpStream::connect(server).unwrap();
+    let client = stream.local_addr().unwrap();
+    nix::unistd::read(&accepted, &mut [0]).unwrap();
+    let tracer = Tracer::start(&[]);
+    nix::unistd::write(&may_end, &[0]).unwrap();
+    child.wait();
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    drop(stream);
+    tracer.wait_for_events(namespace.netns, "close", 2);
+    let log = tracer.stop();
+    assert_eq!(log.events(namespace.netns).len(), 3, "{:#?}", log.events(namespace.netns));
+    log.event(namespace.netns, "open", client, server);
+    let close = log.event(namespace.netns, "close", server, client);
+    assert_ended(close, "local", "");
+    assert_bytes(close, 0, 0);
+    for unknown in ["process", "duration_us", "opened_by"] {
+        assert!(close.get(unknown).is_none(), "{close}");
+    }
+}

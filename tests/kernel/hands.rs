@@ -1,5 +1,6 @@
 //! Sockets that change hands: whoever called connect() is named, in the close too, whoever closes.
 
+use std::fs;
 use std::fs::File;
 use std::io::IoSlice;
 use std::io::IoSliceMut;
@@ -10,6 +11,7 @@ use std::net::TcpListener;
 use std::os::fd::AsFd as _;
 use std::os::fd::AsRawFd as _;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::process;
 use std::process::Command;
@@ -27,7 +29,12 @@ use crate::calls::connect;
 use crate::calls::local;
 use crate::calls::tcp_for;
 use crate::connecting::assert_caller;
+use crate::endings::some_data;
+use crate::namespace::ip;
 use crate::namespace::v4;
+use crate::pairs::Pair;
+use crate::pairs::assert_bytes;
+use crate::pairs::only_story;
 use crate::processes::called_in_child;
 use crate::processes::forked;
 use crate::scene::Scene;
@@ -175,7 +182,7 @@ fn a_process_that_has_become_another_program() {
     let script = format!("exec 3<>/dev/tcp/127.0.0.1/{}; exec cat", server.address.port());
     let mut shell =
         Command::new("bash").args(["-c", &script]).stdin(Stdio::piped()).spawn().unwrap();
-    let comm = || std::fs::read_to_string(format!("/proc/{}/comm", shell.id())).unwrap();
+    let comm = || fs::read_to_string(format!("/proc/{}/comm", shell.id())).unwrap();
     while comm() != "cat\n" {
         thread::yield_now();
     }
@@ -340,4 +347,29 @@ fn a_socket_whose_connecting_process_is_gone() {
     drop(socket);
     server.serve();
     assert_connected_by(scene, client, server.address, pid);
+}
+
+/// The tracer sees the whole host, whatever namespace it is in itself.
+#[test]
+fn a_connection_in_another_network_namespace() {
+    let Some(scene) = Scene::set() else { return };
+    let there = || {
+        nix::sched::unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        ip(&["link", "set", "lo", "up"]);
+        let netns = fs::metadata("/proc/thread-self/ns/net").unwrap().ino();
+        let mut pair = Pair::new();
+        some_data(&mut pair);
+        (netns, pair.ends(), nix::unistd::gettid().as_raw())
+    };
+    let (netns, ends, tid) = thread::spawn(there).join().unwrap();
+    scene.tracer.wait_for_events(netns, "close", 2);
+    let told = scene.end_with_elsewhere();
+    told.assert_counts(0, 0, 0);
+    let (client, server) = only_story(&told.log, netns, ends);
+    assert_bytes(&client, 3, 5);
+    assert_bytes(&server, 5, 3);
+    for close in [client, server] {
+        assert_eq!(close["process"]["pid"], process::id(), "{close}");
+        assert_eq!(close["process"]["tid"], tid, "{close}");
+    }
 }

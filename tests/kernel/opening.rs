@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::fs::File;
+use std::io::BufRead as _;
+use std::io::BufReader;
 use std::io::Read as _;
 use std::io::Write as _;
 use std::net::Shutdown;
@@ -11,6 +13,8 @@ use std::net::TcpListener;
 use std::net::TcpStream;
 use std::os::fd::AsFd as _;
 use std::os::fd::AsRawFd as _;
+use std::os::fd::OwnedFd;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -32,6 +36,7 @@ use crate::processes::forked;
 use crate::sockets::State;
 use crate::tracer::Log;
 use crate::tracer::Tracer;
+use crate::tracer::is_end;
 
 /// A connection between two ends of this thread.
 fn pair(listener: &TcpListener) -> (TcpStream, TcpStream) {
@@ -484,4 +489,35 @@ fn read_book(mut book: &File) -> Vec<Life> {
 fn unix_ns(record: &Value) -> u64 {
     let time: jiff::Timestamp = record["time"].as_str().unwrap().parse().unwrap();
     u64::try_from(time.as_nanosecond()).unwrap()
+}
+
+/// The tracer writes to a connection: its own end is not told, and ours is.
+#[test]
+fn the_tracers_own_connections_are_not_told() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    let listener = TcpListener::bind(v4()).unwrap();
+    let (reader, output) = pair(&listener);
+    let (ours, theirs) = ends(&reader);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_connledger"))
+        .args(["-q", "-e", "open,close", "--netns", &namespace.netns.to_string()])
+        .stdout(OwnedFd::from(output))
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(reader).lines().map(Result::unwrap);
+    let mut opens = Vec::new();
+    for line in lines.by_ref() {
+        let record: Value = serde_json::from_str(&line).unwrap();
+        match record["event"].as_str() {
+            Some("open") => opens.push(record),
+            Some("ready") => break,
+            _ => {}
+        }
+    }
+    assert_eq!(opens.len(), 1, "{opens:#?}");
+    assert!(is_end(&opens[0]["local"], ours) && is_end(&opens[0]["remote"], theirs), "{opens:#?}");
+    drop(lines);
+    assert_eq!(child.wait().unwrap().code(), Some(0), "its reader has gone");
 }
