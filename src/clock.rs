@@ -100,7 +100,7 @@ impl WallClock {
     }
 }
 
-/// By how much this process's time namespace shifts CLOCK_BOOTTIME, nanoseconds. It can not change it later.
+/// By how much this process's time namespace shifts CLOCK_BOOTTIME, nanoseconds. It does not change later.
 static SHIFT_NS: LazyLock<i64> = LazyLock::new(|| {
     // Without time namespaces there is no such file.
     let offsets = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
