@@ -200,6 +200,15 @@ struct request_sock {
 	struct sock_common __req_common;
 };
 
+struct tcp_request_sock {
+	bool is_mptcp; /* with CONFIG_MPTCP only: MPTCP listens */
+};
+
+/* net/mptcp/protocol.h: what a SYN asked for */
+struct mptcp_subflow_request_sock {
+	__u16 mp_capable : 1, mp_join : 1;
+};
+
 struct net_device {
 	possible_net_t nd_net;
 };

@@ -16,7 +16,12 @@ static __always_inline bool fill_subject(struct subject *subject, struct sock *s
 	struct connection *c = bpf_sk_storage_get(&connections, sk, NULL, 0);
 	__u8 protocol;
 
-	if (!protocol_of(sk, &protocol) || (protocol == CL_MPTCP_SUBFLOW && !config.subflows))
+	if (!protocol_of(sk, &protocol))
+		return false;
+	/* who speaks to the socket that MPTCP listens with speaks plain TCP, unless the SYN says otherwise */
+	if (sk->__sk_common.skc_state == TCP_LISTEN)
+		protocol = CL_TCP;
+	if (protocol == CL_MPTCP_SUBFLOW && !config.subflows)
 		return false;
 	fill_conn(&subject->conn, sk);
 	subject->conn.protocol = protocol;
@@ -65,14 +70,27 @@ static __always_inline void tell_reset(const struct subject *subject, __u8 state
 	submit(record);
 }
 
+static __always_inline bool asks_for_mptcp(const struct request_sock *request)
+{
+	const struct tcp_request_sock *tcp = (const void *)request;
+	const struct mptcp_subflow_request_sock *subflow = (const void *)request;
+
+	if (!bpf_core_field_exists(tcp->is_mptcp) || !BPF_CORE_READ(tcp, is_mptcp))
+		return false;
+	return BPF_CORE_READ_BITFIELD_PROBED(subflow, mp_capable) ||
+	       BPF_CORE_READ_BITFIELD_PROBED(subflow, mp_join);
+}
+
 /* An answer to a SYN goes out again: there is no socket yet, only its listener. */
 static __always_inline void synack_sent_again(struct sock *listener, const struct request_sock *request)
 {
+	bool subflow = asks_for_mptcp(request);
 	struct subject subject;
 
-	if (!fill_subject(&subject, listener))
+	if ((subflow && !config.subflows) || !fill_subject(&subject, listener))
 		return;
 	read_common(&subject.conn, &request->__req_common);
+	subject.conn.protocol = subflow ? CL_MPTCP_SUBFLOW : CL_TCP;
 	subject.conn.opened_by = CL_SIDE_REMOTE;
 	subject.wanted = is_wanted(&subject.owner, &subject.conn);
 	tell_retransmit(&subject, TCP_SYN_RECV);

@@ -18,6 +18,7 @@ use socket2::Type;
 
 use crate::can_trace;
 use crate::connecting::assert_caller;
+use crate::multipath::mptcp_for;
 use crate::namespace::Dropping;
 use crate::namespace::Namespace;
 use crate::namespace::nft;
@@ -177,12 +178,27 @@ fn data_that_is_sent_again() {
 
 #[test]
 fn handshakes_that_are_sent_again() {
+    handshakes(|| TcpListener::bind(v4()).unwrap());
+}
+
+/// Its plain clients speak plain TCP: a server of Go's listens so.
+#[test]
+fn handshakes_with_a_listener_of_mptcp_that_are_sent_again() {
+    handshakes(|| {
+        let socket = mptcp_for(v4());
+        socket.bind(&v4().into()).unwrap();
+        socket.listen(16).unwrap();
+        TcpListener::from(socket)
+    });
+}
+
+fn handshakes(listen: impl FnOnce() -> TcpListener) {
     if !can_trace() {
         return;
     }
     let namespace = Namespace::enter();
     let tracer = Tracer::start(&["-e", "retransmit,accept"]);
-    let listener = TcpListener::bind(v4()).unwrap();
+    let listener = listen();
     let server = listener.local_addr().unwrap();
     // The SYN is lost once.
     let dropping =
@@ -215,6 +231,7 @@ fn handshakes_that_are_sent_again() {
         assert_eq!(answer["state"], "syn_recv", "{answer}");
         assert_eq!(answer["attributed_to"], "listener", "{answer}");
         assert!(answer.get("conn").is_none(), "{answer}");
+        assert_eq!(answer["protocol"], "tcp", "{answer}");
         assert_caller(answer);
     }
 }
