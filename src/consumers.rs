@@ -27,7 +27,8 @@ use rustix::fs::FileType;
 const MOST: usize = 256;
 
 /// A shell that builds a pipeline forks the readers after us, and has the pipes itself until then: a look
-/// is believed if another one, so much later, finds the same, and who started us is not among them.
+/// is believed if another one, so much later, finds the same, and who started us is not among them. Nor is one that finds
+/// nobody at a pipe: it was handed on meanwhile, from the shell to who was not there yet when the look began.
 const SETTLING: Duration = Duration::from_millis(50);
 
 /// After so many looks the last one is believed: somebody starts and ends readers all the time, or it is
@@ -67,14 +68,16 @@ fn is_initial_pid_namespace() -> bool {
 fn find_behind(output: impl AsFd) -> Consumers {
     let ancestors = ancestors();
     let mut found = look(&output);
+    let is_pipe = matches!(other_end(&output), Ok(OtherEnd::Pipe(_)));
     for _ in 1..MOST_LOOKS {
-        if found.pids.is_empty() {
+        let slipped_through = is_pipe && found.doubts.is_empty();
+        if found.pids.is_empty() && !slipped_through {
             break;
         }
         thread::sleep(SETTLING);
         let before = mem::replace(&mut found, look(&output));
         let builds_still = found.pids.iter().any(|pid| ancestors.contains(pid));
-        if before.pids == found.pids && !builds_still {
+        if before.pids == found.pids && !builds_still && !found.pids.is_empty() {
             break;
         }
     }
@@ -270,6 +273,22 @@ mod tests {
         for child in [&mut relay, &mut last] {
             assert!(child.wait().expect("wait").success());
         }
+    }
+
+    /// As in a pipeline whose shell is slow to start the reader.
+    #[test]
+    fn who_comes_while_it_is_looked_for() {
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let (reader, output) = io::pipe().expect("a pipe");
+        let starting = thread::spawn(move || {
+            thread::sleep(2 * SETTLING);
+            Command::new("cat").stdin(reader).stdout(Stdio::null()).spawn().expect("cat")
+        });
+        let found = find_behind(&output);
+        let mut cat = starting.join().expect("it starts");
+        assert_eq!(found.pids, [cat.id()]);
+        drop(output);
+        assert!(cat.wait().expect("wait").success());
     }
 
     #[test]
