@@ -227,34 +227,33 @@ fn a_full_queue_that_blocks_holds_its_batch_and_loses_nothing() {
     assert_eq!(books(&scene.end()), Ok((handed, 0)));
 }
 
-#[test]
-fn a_full_queue_whose_reader_leaves_is_not_waited_for() {
+/// A queue is full, and its thread ends as `change` has it. How, it says.
+fn ended_with_a_full_queue(change: impl FnOnce(&mut State)) -> Option<End> {
     let mut scene = Scene::new(OnFull::Block, 10);
     scene.hand_a_batch(5);
     while !scene.outlet.is_full() {
         scene.events(5);
     }
-    scene.reader.set(|state| (state.reads, state.leaves) = (true, true));
+    scene.reader.set(|state| {
+        state.reads = true;
+        change(state);
+    });
     let begun = Instant::now();
     scene.outlet.flush(begun + PATIENCE);
     assert!(!scene.outlet.is_open());
     assert!(begun.elapsed() < PATIENCE, "it was waited for");
-    assert!(matches!(scene.outlet.ended(), Some(End::Closed)));
+    scene.outlet.ended()
+}
+
+#[test]
+fn a_full_queue_whose_reader_leaves_is_not_waited_for() {
+    let end = ended_with_a_full_queue(|state| state.leaves = true);
+    assert!(matches!(end, Some(End::Closed)));
 }
 
 #[test]
 fn a_thread_that_panics_is_not_waited_for() {
-    let mut scene = Scene::new(OnFull::Block, 10);
-    scene.hand_a_batch(5);
-    while !scene.outlet.is_full() {
-        scene.events(5);
-    }
-    scene.reader.set(|state| (state.reads, state.panics) = (true, true));
-    let begun = Instant::now();
-    scene.outlet.flush(begun + PATIENCE);
-    assert!(!scene.outlet.is_open());
-    assert!(begun.elapsed() < PATIENCE, "it was waited for");
-    let end = scene.outlet.ended();
+    let end = ended_with_a_full_queue(|state| state.panics = true);
     assert!(
         matches!(&end, Some(End::Failed(err)) if err.to_string().contains("panicked")),
         "{end:?}"

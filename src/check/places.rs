@@ -12,7 +12,6 @@ use rustix::fs::AtFlags;
 use rustix::fs::CWD;
 
 use crate::config::Destination;
-use crate::config::FileOutput;
 use crate::config::Output;
 use crate::config::Remember;
 use crate::config::SocketOutput;
@@ -33,9 +32,7 @@ pub fn doubts(destination: &Destination) -> Vec<Doubt> {
         Destination::Stdout => rustix::fs::fstat(rustix::stdio::stdout())
             .err()
             .map(|err| Doubt::Refusal(format!("stdout: {}", io::Error::from(err)))),
-        Destination::File(FileOutput { path, rotate, rotate_every, .. }) => {
-            return file_doubts(path, rotate.is_some() || rotate_every.is_some());
-        }
+        Destination::File(file) => return file_doubts(&file.path, file.rotates()),
         Destination::Unix(SocketOutput { path, .. })
         | Destination::UnixDatagram(SocketOutput { path, .. }) => socket_doubt(path),
         Destination::Journald(journal) => socket_doubt(&journal.socket()),

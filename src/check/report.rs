@@ -175,8 +175,8 @@ impl Report {
                 format!("at {} or after {}", show_size(bytes), show_duration(age))
             }
         };
-        let rotates = file.rotate.is_some() || file.rotate_every.is_some();
-        let kept = if rotates { format!(", {} old ones kept", file.keep) } else { String::new() };
+        let kept =
+            if file.rotates() { format!(", {} old ones kept", file.keep) } else { String::new() };
         self.line("  rotated", &format!("{when}{kept}"));
     }
 

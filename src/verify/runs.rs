@@ -394,7 +394,7 @@ fn compare(run: &Run, stop: &End, problems: &mut Ledger) {
     // What was on its way when `stop` was made is there by now, or declared lost.
     if account.in_flight != 0 {
         let there = run.events.saturating_add(run.causes.events());
-        let told = account.written.saturating_add(account.lost).saturating_add(account.in_flight);
+        let told = account.total(0);
         if there != told && told < super::record::MAX_EXACT {
             problems.add(Kind::Books, Some(stop.place), || {
                 format!(

@@ -25,6 +25,7 @@ use crate::calls::set_option;
 use crate::calls::tcp_for;
 use crate::calls::wait_writable;
 use crate::can_trace;
+use crate::multipath::listen;
 use crate::multipath::mptcp_for;
 use crate::namespace::Namespace;
 use crate::namespace::sysctl;
@@ -169,9 +170,7 @@ fn accepting(table: &mut String) {
         let namespace = Namespace::enter();
         let tracer = Tracer::start(&["-e", "accept,close"]);
         let socket = if way.starts_with("MPTCP") { mptcp_for(v4()) } else { tcp_for(v4()) };
-        socket.bind(&v4().into()).unwrap();
-        socket.listen(16).unwrap();
-        let listener = TcpListener::from(socket);
+        let listener = TcpListener::from(listen(socket, v4()));
         let server = listener.local_addr().unwrap();
         let child = serving.map(|serve| forked(|| serve(&listener, &tracer)));
         let pid = child.as_ref().map_or(0, crate::processes::Child::pid);

@@ -47,7 +47,7 @@ pub fn mptcp_for(address: SocketAddr) -> Socket {
     Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::MPTCP)).unwrap()
 }
 
-fn listen(socket: Socket, address: SocketAddr) -> Socket {
+pub fn listen(socket: Socket, address: SocketAddr) -> Socket {
     socket.bind(&address.into()).unwrap();
     socket.listen(16).unwrap();
     socket

@@ -18,6 +18,7 @@ use socket2::Type;
 
 use crate::can_trace;
 use crate::connecting::assert_caller;
+use crate::multipath::listen;
 use crate::multipath::mptcp_for;
 use crate::namespace::Dropping;
 use crate::namespace::Namespace;
@@ -25,6 +26,7 @@ use crate::namespace::nft;
 use crate::namespace::sysctl;
 use crate::namespace::v4;
 use crate::namespace::v6;
+use crate::pairs::linger_zero;
 use crate::processes::forked;
 use crate::tracer::Tracer;
 use crate::tracer::is_end;
@@ -134,7 +136,7 @@ fn data_that_cannot_be_sent_again() {
     let since = format!("{:.9}", Timestamp::now());
     thread::sleep(Duration::from_millis(900));
     // It is given up before it could be sent after all.
-    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    linger_zero(&stream);
     drop((stream, lost));
     let log = tracer.stop();
     for record in log.events_of(namespace.netns, "retransmit") {
@@ -184,12 +186,7 @@ fn handshakes_that_are_sent_again() {
 /// Its plain clients speak plain TCP: a server of Go's listens so.
 #[test]
 fn handshakes_with_a_listener_of_mptcp_that_are_sent_again() {
-    handshakes(|| {
-        let socket = mptcp_for(v4());
-        socket.bind(&v4().into()).unwrap();
-        socket.listen(16).unwrap();
-        TcpListener::from(socket)
-    });
+    handshakes(|| TcpListener::from(listen(mptcp_for(v4()), v4())));
 }
 
 fn handshakes(listen: impl FnOnce() -> TcpListener) {

@@ -43,6 +43,12 @@ impl FileOutput {
     pub fn new(path: PathBuf) -> Self {
         Self { path, mode: 0o640, rotate: None, rotate_every: None, keep: 7 }
     }
+
+    /// Whether a new one is ever begun.
+    #[must_use]
+    pub fn rotates(&self) -> bool {
+        self.rotate.is_some() || self.rotate_every.is_some()
+    }
 }
 
 /// A socket to send to.

@@ -102,11 +102,10 @@ impl LogFile {
     /// If it cannot be written to, another process writes it, or it is to be rotated and cannot be.
     pub fn open(options: &FileOutput, control: &Control) -> io::Result<Self> {
         let FileOutput { path, mode, .. } = options;
-        let rotates = options.rotate.is_some() || options.rotate_every.is_some();
         let replace = || may_replace(path);
         // Before it is made: what is refused leaves nothing behind.
         let replaceable = privileges::without(replace).map_err(io::Error::other)?;
-        if let (Err(err), true) = (&replaceable, rotates)
+        if let (Err(err), true) = (&replaceable, options.rotates())
             && err.kind() == io::ErrorKind::PermissionDenied
         {
             return Err(io::Error::new(err.kind(), format!("it cannot be rotated: {err}")));
