@@ -1,11 +1,11 @@
 #!/bin/sh
 # Cargo's runner for the binaries with the tests (scripts/test.sh), as root where it can.
 #
-# The kernel tests run each in a process of its own, several at once: much of the time they wait for the kernel to
-# detach, or for a timeout. JOBS says how many at once. With an option of the test binary's (as --nocapture) they
-# run as cargo runs them, one after the other.
+# Tests that know what a tracer must have seen run each in a process of its own, the kernel tests several at once: much
+# of the time they wait for the kernel to detach, or for a timeout. JOBS says how many at once. With an option of the
+# test binary's (as --nocapture) they run as cargo runs them.
 #
-# Beside them runs a witness (tests/kernel/witness.rs). An attempt that fails while this kernel has hidden changes of
+# Beside them runs a witness (tests/support/witness.rs). An attempt that fails while this kernel has hidden changes of
 # state from all BPF programs is made once more, and that is told: three attempts at most, each after a longer pause, for
 # what keeps the hidden process busy lasts a while. An attempt that fails while nothing was hidden fails the test.
 #
@@ -19,14 +19,15 @@ if [ "$(id -u)" -ne 0 ] && command -v sudo >/dev/null; then
 	as_root='sudo -E'
 fi
 case ${binary##*/} in
-kernel-*) together=yes ;;
-*) together=no ;;
+kernel-*) jobs=${JOBS:-$(($(nproc) * 4))} ;;
+outputs-* | privileges-* | service-*) jobs=1 ;;
+*) jobs= ;;
 esac
 for argument; do
-	case $argument in -*) together=no ;; esac
+	case $argument in -*) jobs= ;; esac
 done
 # shellcheck disable=SC2086 # two words, or none
-[ "$together" = yes ] || exec $as_root "$binary" "$@"
+[ -n "$jobs" ] || exec $as_root "$binary" "$@"
 
 logs=$(mktemp -d)
 CONNLEDGER_HIDDEN=$logs/.hidden
@@ -75,7 +76,7 @@ one=$(
 	END
 )
 "$binary" "$@" --skip witness::watch --list --format terse | sed -n 's/: test$//p' >"$logs/.all"
-xargs -P "${JOBS:-$(($(nproc) * 4))}" -n 1 sh -c "$one" sh <"$logs/.all"
+xargs -P "$jobs" -n 1 sh -c "$one" sh <"$logs/.all"
 
 for log in "$logs"/*; do
 	[ -e "$log" ] || continue

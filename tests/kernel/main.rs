@@ -52,6 +52,7 @@ mod unanswered;
 mod uring;
 mod wakeups;
 mod wire;
+#[path = "../support/witness.rs"]
 mod witness;
 
 pub use skip::can_trace;

@@ -18,8 +18,13 @@ mod schema;
 #[path = "../support/skip.rs"]
 #[allow(dead_code, reason = "some tests need more than to trace")]
 mod skip;
+#[path = "../support/tracefs.rs"]
+#[allow(dead_code, reason = "the tests of the privileges need the rest")]
+mod tracefs;
 #[path = "../kernel/turn.rs"]
 mod turn;
+#[path = "../support/witness.rs"]
+mod witness;
 
 mod end;
 mod file;

@@ -23,6 +23,8 @@ mod tracefs;
 #[path = "../kernel/turn.rs"]
 #[allow(dead_code, reason = "no test is alone")]
 mod turn;
+#[path = "../support/witness.rs"]
+mod witness;
 
 mod directories;
 mod dropped;

@@ -66,7 +66,7 @@ fn make() -> Log {
             let lines = text.lines().map(str::to_owned).collect();
             return Log { path, lines, records, _turn: turn };
         };
-        // A kernel may hide changes of state from all BPF programs, seldom (tests/kernel/witness.rs), and losses of
+        // A kernel may hide changes of state from all BPF programs, seldom (tests/support/witness.rs), and losses of
         // others count too. That nothing else is missing, the kernel tests show; here it must be known what stands
         // in the log.
         println!("the log is made once more: {complaint}");

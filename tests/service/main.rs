@@ -14,8 +14,13 @@ mod namespace;
 mod scene;
 #[path = "../support/skip.rs"]
 mod skip;
+#[path = "../support/tracefs.rs"]
+#[allow(dead_code, reason = "the tests of the privileges need the rest")]
+mod tracefs;
 #[path = "../kernel/turn.rs"]
 mod turn;
+#[path = "../support/witness.rs"]
+mod witness;
 
 mod installed;
 mod life;

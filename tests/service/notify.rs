@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::io::BufRead as _;
 use std::io::BufReader;
+use std::io::PipeWriter;
 use std::net::TcpListener;
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
@@ -13,6 +14,9 @@ use std::time::Duration;
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
+use rustix::event::PollFd;
+use rustix::event::PollFlags;
+use rustix::event::Timespec;
 use rustix::time::ClockId;
 use rustix::time::clock_gettime;
 
@@ -22,6 +26,7 @@ use crate::namespace::v4;
 use crate::scene::EVENTS_EACH;
 use crate::scene::Running;
 use crate::scene::Scene;
+use crate::scene::wait_until;
 
 const WATCHDOG: Duration = Duration::from_secs(12);
 
@@ -201,7 +206,8 @@ fn a_reload_is_over_when_the_outputs_have_done_it() {
     let log = scene.path("log");
     let file = format!("file:{}", log.display());
     let mut command = scene.command(&["-o", &file, "-o", "stdout"]);
-    let running = Running::spawn(managed(&mut command, &scene.path("notify")).stdout(pipe));
+    let stdout = pipe.try_clone().unwrap();
+    let running = Running::spawn(managed(&mut command, &scene.path("notify")).stdout(stdout));
     manager.hear();
 
     fs::rename(&log, scene.path("old")).unwrap();
@@ -210,8 +216,11 @@ fn a_reload_is_over_when_the_outputs_have_done_it() {
     assert_eq!(manager.hear().names(), ["READY", "STATUS"]);
     assert!(log.exists(), "it was opened again before that was said");
 
-    // More than a pipe holds.
+    // More than a pipe holds. Once the file has all of it, what is left for the pipe waits for room.
     scene.connect(200);
+    let lines = || fs::read_to_string(&log).unwrap().lines().count();
+    wait_until("all events are in the file", || lines() >= 201 * EVENTS_EACH);
+    wait_until("the pipe is full", || !is_writable(&pipe));
     let begun = Instant::now();
     running.signal(Signal::SIGHUP);
     assert_eq!(manager.hear().names(), ["RELOADING", "MONOTONIC_USEC"]);
@@ -222,8 +231,12 @@ fn a_reload_is_over_when_the_outputs_have_done_it() {
     assert!(status.contains("; stdout: it has not reopened yet"), "{status}");
     // It closes a pipe that nobody reads.
     drop(unread);
-    drop(command);
     running.stop();
+}
+
+fn is_writable(pipe: &PipeWriter) -> bool {
+    let at_once = Timespec::default();
+    rustix::event::poll(&mut [PollFd::new(pipe, PollFlags::OUT)], Some(&at_once)).unwrap() > 0
 }
 
 fn monotonic() -> Duration {

@@ -79,12 +79,16 @@ fn a_kill_in_the_middle_of_traffic_shows_with_what_it_cost() {
     const KILLS: usize = 5;
     let Some(scene) = Scene::set() else { return };
     let target = Target::new(&scene, "log");
+    let state = beside(&target);
     let load = scene.load(Duration::ZERO);
     let mut killed_at = Vec::new();
     for _ in 0..KILLS {
         let before = fs::metadata(&target.path).map_or(0, |file| file.len());
         let running = scene.start(&["-o", &target.name]);
         wait_until("it grows", || fs::metadata(&target.path).unwrap().len() > before + 100_000);
+        // What the thread that remembers did not come to yet is another test's: the next.
+        wait_for_record(&running, &state);
+        wait_until("no run before it is remembered", || remembered(&state)["before"].is_null());
         running.kill();
         killed_at.push(now());
     }
