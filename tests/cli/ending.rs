@@ -120,8 +120,8 @@ fn a_pipe_that_somebody_made_non_blocking_is_waited_for() {
     let mut child =
         Command::new(CONNLEDGER).args(["-q", "-n", "400"]).stdout(writer).spawn().unwrap();
     std::thread::sleep(Duration::from_secs(1));
-    // 400 events are more than the pipe holds; nobody reads it yet.
-    for _ in 0..400 {
+    // 400 events are more than the pipe holds; nobody reads it yet. This kernel may hide a few from all BPF programs.
+    for _ in 0..420 {
         let _ = TcpStream::connect("127.0.0.1:1");
     }
     std::thread::sleep(Duration::from_millis(500));
@@ -155,7 +155,8 @@ fn a_pager_that_stands_still_holds_up_neither_other_outputs_nor_the_end() {
     };
     // The pipe is full, then the queue, and what is said of that has no room either.
     for most in [2000, 4000] {
-        for _ in 0..2000 {
+        // This kernel may hide a few from all BPF programs.
+        for _ in 0..2050 {
             let _ = TcpStream::connect("127.0.0.1:1");
         }
         let begun = Instant::now();

@@ -86,8 +86,10 @@ impl Traffic {
         kinds
     }
 
-    fn count(&self) -> usize {
-        self.log.events(self.netns).len()
+    /// How many events there are; all of them stand in the message if it is another number.
+    fn assert_count(&self, wanted: usize) {
+        let events = self.log.events(self.netns);
+        assert_eq!(events.len(), wanted, "{events:#?} {}", self.log.stop());
     }
 
     fn filtered(&self) -> u64 {
@@ -98,7 +100,8 @@ impl Traffic {
 #[test]
 fn without_filters() {
     let Some(traffic) = Traffic::under(&[]) else { return };
-    assert_eq!(traffic.count(), 12, "three connections, each connect, accept and two closes");
+    // Three connections, each connect, accept and two closes.
+    traffic.assert_count(12);
     assert_eq!(traffic.log.records[0].get("filters"), None);
     assert_eq!(traffic.filtered(), 0);
 }
@@ -110,7 +113,7 @@ fn pid_included() {
     };
     let child = traffic.child;
     assert_eq!(traffic.kinds_where(|r| r["process"]["pid"] == child), ["close", "connect"]);
-    assert_eq!(traffic.count(), 2, "nobody else's");
+    traffic.assert_count(2);
     assert_eq!(traffic.log.records[0]["filters"]["pid"], format!("1,{child}"));
     assert!(traffic.filtered() >= 10);
 }
@@ -130,21 +133,21 @@ fn pid_excluded() {
 fn uid_included() {
     let Some(traffic) = Traffic::under(&["-u", "65534"]) else { return };
     assert_eq!(traffic.kinds_where(|r| r["process"]["uid"] == OTHER_UID), ["close", "connect"]);
-    assert_eq!(traffic.count(), 2);
+    traffic.assert_count(2);
 }
 
 #[test]
 fn uid_excluded() {
     let Some(traffic) = Traffic::under(&["--uid", "!65534,!1"]) else { return };
     assert_eq!(traffic.kinds_where(|r| r["process"]["uid"] == OTHER_UID).len(), 0);
-    assert_eq!(traffic.count(), 10);
+    traffic.assert_count(10);
 }
 
 #[test]
 fn an_exclusion_outweighs_an_inclusion() {
     let Some(traffic) = Traffic::under(&["-u", "0,65534", "-u", "!65534"]) else { return };
     assert_eq!(traffic.kinds_where(|r| r["process"]["uid"] == OTHER_UID).len(), 0);
-    assert_eq!(traffic.count(), 10);
+    traffic.assert_count(10);
 }
 
 #[test]
@@ -152,7 +155,7 @@ fn ipv4_only() {
     let Some(traffic) = Traffic::under(&["-4"]) else { return };
     assert_eq!(traffic.kinds_where(|r| r["family"] == "ipv4").len(), 8);
     assert_eq!(traffic.kinds_where(|r| r["v4_mapped"] == true), ["close", "connect"]);
-    assert_eq!(traffic.count(), 8);
+    traffic.assert_count(8);
     assert!(traffic.filtered() >= 4);
 }
 
@@ -160,14 +163,14 @@ fn ipv4_only() {
 fn ipv6_only() {
     let Some(traffic) = Traffic::under(&["-6"]) else { return };
     assert_eq!(traffic.kinds_where(|r| r["family"] == "ipv6").len(), 4);
-    assert_eq!(traffic.count(), 4);
+    traffic.assert_count(4);
     assert_eq!(traffic.log.records[0]["filters"]["family"], "ipv6");
 }
 
 #[test]
 fn filters_together() {
     let Some(traffic) = Traffic::under(&["-6", "-u", "65534"]) else { return };
-    assert_eq!(traffic.count(), 0, "that user speaks IPv4 only");
+    traffic.assert_count(0);
     assert!(traffic.filtered() >= 12);
 }
 
@@ -176,7 +179,7 @@ fn kinds_that_were_not_asked_for_are_not_counted() {
     for (kind, count) in [("connect", 3), ("accept", 3), ("close", 6)] {
         let Some(traffic) = Traffic::under(&["-e", kind]) else { return };
         assert_eq!(traffic.kinds_where(|r| r["event"] == kind).len(), count);
-        assert_eq!(traffic.count(), count);
+        traffic.assert_count(count);
         assert_eq!(traffic.filtered(), 0);
         // A close on its own knows who it was, and an accept.
         for record in traffic.log.events(traffic.netns) {
