@@ -71,16 +71,14 @@ static __always_inline bool is_first_to_tell(const struct sock *sk)
 	return err != -EEXIST;
 }
 
-/* False if the table is full. */
-static __always_inline bool enter_acceptor(__u64 key, const struct acceptor *acceptor)
+static __always_inline void enter_acceptor(__u64 key, const struct acceptor *acceptor)
 {
 	if (bpf_map_update_elem(&acceptors, &key, acceptor, BPF_ANY)) {
 		count(acceptors_full);
 		want_io();
-		return false;
+	} else {
+		count(acceptors_held);
 	}
-	count(acceptors_held);
-	return true;
 }
 
 static __always_inline void delete_acceptor(__u64 key)
@@ -199,6 +197,8 @@ static __always_inline void passive_established(struct sock *sk, struct connecti
 	c->had_process = 0;
 	c->syn_counted = 0;
 	c->bytes_in_syn = 0;
+	c->reset_received = 0;
+	c->given_up = 0;
 	judge_socket(c, sk);
 	c->cookie = 0;
 	if (c->protocol == CL_MPTCP_SUBFLOW)
@@ -214,7 +214,7 @@ static __always_inline void passive_established(struct sock *sk, struct connecti
  * A child leaves SYN_RECV in another way than by being established. With fast open it may have been accepted
  * before, seen or unseen, and then it was a connection; otherwise it was none.
  */
-static __always_inline bool fast_opened(struct sock *sk, struct connection *c, __u64 now)
+static __always_inline bool fast_opened(struct sock *sk, struct connection *c)
 {
 	__u64 key = (__u64)sk;
 	struct acceptor *acceptor;
@@ -222,9 +222,10 @@ static __always_inline bool fast_opened(struct sock *sk, struct connection *c, _
 	if (c->protocol == CL_MPTCP_SUBFLOW || config.accept_rung != CL_ACCEPT_SYSCALL)
 		return false;
 	acceptor = bpf_map_lookup_elem(&acceptors, &key);
-	if (!acceptor && !sk->sk_socket)
+	if (!acceptor && !socket_of(sk))
 		return false;
-	passive_established(sk, c, acceptor && acceptor->accepted_ns ? acceptor->accepted_ns : now);
+	/* for its process it began when that took it, if that is known */
+	passive_established(sk, c, acceptor ? acceptor->accepted_ns : 0);
 	return true;
 }
 
@@ -244,7 +245,7 @@ static __always_inline void settle_owner(struct sock *sk, struct connection *c, 
 	queued = awaits_accept(sk);
 	if (adopt_acceptor(sk, c) || c->opened_by != CL_SIDE_REMOTE)
 		return;
-	if (!sk->sk_socket) /* no process has it */
+	if (!socket_of(sk)) /* no process has it */
 		return;
 	c->had_process = 1;
 	if (!queued) {
@@ -259,10 +260,14 @@ static __always_inline void settle_owner(struct sock *sk, struct connection *c, 
 	}
 }
 
-/* The socket is freed. If it had a process that nobody saw accept, then that was so all the same. */
+/*
+ * The socket is freed. If it had a process that nobody saw accept, then that was so all the same: also if the process
+ * did no more than close what was over already. What nobody takes from the queue is disconnected with its listener,
+ * which wipes the peer's port.
+ */
 static __always_inline void settle_last(struct sock *sk, struct connection *c)
 {
-	if (!c->accepted && c->had_process && leave_queue(sk)) {
+	if (!c->accepted && (c->had_process || sk->__sk_common.skc_dport) && leave_queue(sk)) {
 		want_io();
 		tell_accept_of(sk, c, c->established_ns, bpf_ktime_get_boot_ns());
 	}
@@ -277,16 +282,37 @@ static __always_inline bool has_left_tables(const struct connection *c)
 	return c->queued && c->accepted && c->owner.attribution == CL_BY_ACCEPT;
 }
 
+/*
+ * The same of what fast open lets a process have before it is established: its state is still its listener's, and
+ * learns of it then.
+ */
+static __always_inline void used_early(struct sock *sk)
+{
+	struct acceptor acceptor = {};
+	__u64 key = (__u64)sk;
+
+	if (bpf_map_lookup_elem(&acceptors,
+				&key)) /* its accept was seen, or another thread is ahead of this one */
+		return;
+	identify(&acceptor.owner, CL_BY_IO);
+	acceptor.accepted_ns = bpf_ktime_get_boot_ns();
+	announce(&acceptor.owner);
+	enter_acceptor(key, &acceptor);
+}
+
 /* The current task reads or writes. It is who accepted, if nobody was seen to. */
 static __always_inline void used(struct sock *sk)
 {
-	struct task_struct *task;
 	struct connection *c;
 
 	if (sk->sk_protocol != IPPROTO_TCP && sk->sk_protocol != IPPROTO_MPTCP)
 		return;
 	c = bpf_sk_storage_get(&connections, sk, NULL, 0);
-	if (!c || c->accepted || c->opened_by != CL_SIDE_REMOTE || c->protocol == CL_MPTCP_SUBFLOW)
+	if (!c || c->accepted || c->protocol == CL_MPTCP_SUBFLOW)
+		return;
+	if (c->tcp_state == TCP_LISTEN && sk->__sk_common.skc_state == TCP_SYN_RECV)
+		used_early(sk);
+	if (c->opened_by != CL_SIDE_REMOTE)
 		return;
 	if (adopt_acceptor(sk, c))
 		return;
@@ -296,16 +322,15 @@ static __always_inline void used(struct sock *sk)
 		return;
 	}
 	c->accepted = 1;
-	task = bpf_get_current_task_btf();
-	identify(&c->owner, task, CL_BY_IO);
-	announce(&c->owner, task);
+	identify(&c->owner, CL_BY_IO);
+	announce(&c->owner);
 	tell_accept_of(sk, c, c->established_ns, bpf_ktime_get_boot_ns());
 }
 
 static __always_inline void accept_returned(long fd)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	bool taken_by_owner = false, over = false, admitted = false, verdict;
+	bool taken_by_owner = false, over = false, admitted = false, wanted = true, verdict;
 	struct acceptor acceptor = {};
 	__u64 established_ns = 0, now, key;
 	struct waiting *waiting;
@@ -326,35 +351,42 @@ static __always_inline void accept_returned(long fd)
 	}
 	sk = BPF_CORE_READ(socket, sk);
 	key = (__u64)sk;
+	/* ahead of the look into the queue, for it enters that before it becomes ESTABLISHED */
+	state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	waiting = bpf_map_lookup_elem(&accept_queue, &key);
 	if (!waiting && !is_tcp(sk))
 		return;
 	now = bpf_ktime_get_boot_ns();
-	identify(&acceptor.owner, task, CL_BY_ACCEPT);
-	announce(&acceptor.owner, task);
+	identify(&acceptor.owner, CL_BY_ACCEPT);
 	if (waiting) {
 		acceptor.cookie = waiting->cookie;
 		established_ns = waiting->established_ns;
 		conn = waiting->conn;
-		taken_by_owner = same_owner(&acceptor.owner, &waiting->owner);
+		/* of MPTCP the state must learn all the same: it is judged anew, by its addresses */
+		taken_by_owner = conn.protocol != CL_MPTCP &&
+				 same_owner(&acceptor.owner, &waiting->owner);
 		admitted = owner_admits(&waiting->owner);
 	} else {
 		acceptor.cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
 	}
+	/* ahead of what a transition on another CPU may tell of it; what MPTCP accepts has its addresses only now */
+	if (waiting && conn.protocol != CL_MPTCP)
+		wanted = ends_admit(&conn);
+	if (wanted)
+		announce(&acceptor.owner);
 	/*
 	 * The state must learn of an acceptor that it cannot infer. It infers the listener's owner if the
 	 * connection has left the queue and there is no acceptor: so the acceptor is entered first. From a
 	 * socket that is CLOSE already the state learns nothing any more.
 	 */
-	state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	if (state == TCP_SYN_RECV) {
+	if (!waiting && state == TCP_SYN_RECV) {
 		/* Fast open. It has no cookie yet; told when it is established, or over. */
 		acceptor.accepted_ns = now;
-		if (enter_acceptor(key, &acceptor))
-			return;
-	} else if (state != TCP_CLOSE && (state != TCP_ESTABLISHED || !taken_by_owner)) {
 		enter_acceptor(key, &acceptor);
+		return;
 	}
+	if (state != TCP_CLOSE && (state != TCP_ESTABLISHED || !taken_by_owner))
+		enter_acceptor(key, &acceptor);
 	/* left meanwhile: another thread was at work with it, and it has been told */
 	if (waiting && !leave_queue(sk))
 		return;
@@ -363,6 +395,7 @@ static __always_inline void accept_returned(long fd)
 		read_conn(&conn, sk);
 		conn.cookie = conn.protocol == CL_MPTCP ? first_subflow_cookie(sk) : acceptor.cookie;
 		conn.opened_by = CL_SIDE_REMOTE;
+		wanted = ends_admit(&conn);
 	}
 	/* MPTCP lets go of what is entered here when it becomes CLOSE: after that, nothing may stay */
 	if (conn.protocol == CL_MPTCP) {
@@ -376,10 +409,10 @@ static __always_inline void accept_returned(long fd)
 	/* a close that came first was judged by its listener's owner, and the verdict stands */
 	if (!waiting || state != TCP_CLOSE)
 		admitted = owner_admits(&acceptor.owner);
-	verdict = admitted && ends_admit(&conn);
+	verdict = admitted && wanted;
 	if (verdict && !acceptor.owner.admitted) {
 		acceptor.owner.admitted = true;
-		announce(&acceptor.owner, task);
+		announce(&acceptor.owner);
 	}
 	tell_accept(&conn, &acceptor.owner, established_ns, verdict, now);
 }

@@ -17,18 +17,24 @@ static __always_inline __u32 answers(const struct tcp_sock *tp, const struct con
 	return tp->segs_out - (c->fin_alone ? tp->total_retrans + 1 : tp->data_segs_out);
 }
 
-/* ESTABLISHED → FIN_WAIT1: this end is about to send FIN. */
-static __always_inline void fin_sent(struct sock *sk, struct connection *c)
+/* This end is about to send FIN, or had sent it when tracing began. */
+static __always_inline void note_fin(struct sock *sk, struct connection *c)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
-	c->first_fin = CL_SIDE_LOCAL;
 	if (!tp)
 		return;
 	c->segments_at_fin = tp->data_segs_in;
 	c->bytes_at_fin = tp->bytes_received;
 	c->fin_alone = tp->snd_nxt == tp->write_seq;
 	c->answers_at_fin = answers(tp, c) + c->fin_alone;
+}
+
+/* ESTABLISHED → FIN_WAIT1 */
+static __always_inline void fin_sent(struct sock *sk, struct connection *c)
+{
+	c->first_fin = CL_SIDE_LOCAL;
+	note_fin(sk, c);
 }
 
 /* Data came for a process that had closed both directions, and was not taken: the kernel resets. */
@@ -57,17 +63,54 @@ static __always_inline bool ends_in_silence(const struct sock *sk, const struct 
 	       tp->snd_nxt == tp->write_seq && (__s32)unread <= 0 && !has_flag(sk, SOCK_DEAD);
 }
 
+/*
+ * The error that has ended the connection; 0 if it was none. What the socket has may be but the network's last word to a
+ * process that asked for it (IP_RECVERR), on a connection that went on: both sides' FIN went through, or the process
+ * closed it. And a process that keeps asking (SO_ERROR) may have taken what a RST left before the state changes.
+ */
+static __always_inline __u32 error_at_end(struct sock *sk, const struct tcp_sock *tp,
+					  const struct connection *c, __u8 old_state)
+{
+	switch (sk->sk_err) {
+	case 0:
+		if (!c->reset_received)
+			return 0;
+		return old_state == TCP_CLOSE_WAIT ? EPIPE : ECONNRESET;
+	case ECONNRESET:
+	case EPIPE:
+	case ECONNABORTED: /* an administrator's */
+		return sk->sk_err;
+	}
+	switch (old_state) {
+	case TCP_ESTABLISHED:
+	case TCP_CLOSE_WAIT:
+		if ((sk->sk_shutdown & SHUTDOWN_MASK) == SHUTDOWN_MASK)
+			return 0;
+		break;
+	case TCP_FIN_WAIT2:
+		if (has_flag(sk, SOCK_DONE) || has_flag(sk, SOCK_DEAD))
+			return 0;
+		break;
+	case TCP_CLOSING:
+	case TCP_LAST_ACK:
+		if (tp && tp->snd_una == tp->write_seq)
+			return 0;
+		break;
+	}
+	return sk->sk_err;
+}
+
 /* Whether this end reset the connection. The socket's error says it only if an administrator did. */
 static __always_inline bool reset_here(struct sock *sk, const struct tcp_sock *tp,
-				       const struct connection *c, __u8 old_state)
+				       const struct connection *c, __u8 old_state, __u32 error)
 {
 	bool established = old_state == TCP_ESTABLISHED || old_state == TCP_CLOSE_WAIT ||
 			   old_state == TCP_SYN_RECV; /* fast open */
 
 	if (!tp) /* MPTCP */
-		return !sk->sk_err && established;
-	if (sk->sk_err) /* a reset was received; but data after a full close leaves the same */
-		return sk->sk_err == ECONNRESET &&
+		return !error && established;
+	if (error) /* a reset was received; but data after a full close leaves the same */
+		return error == ECONNRESET &&
 		       (old_state == TCP_FIN_WAIT1 || old_state == TCP_FIN_WAIT2) &&
 		       data_after_close(sk, tp, c);
 	if (established) /* linger 0, unread data, a disconnect, a listener that went away */
@@ -145,9 +188,9 @@ static __noinline void tell_close(struct sock *sk, struct connection *c, __u8 ol
 	record->owner = c->owner;
 	record->established_ns = c->established_ns;
 	fill_figures(record, sk, tp, c, old_state);
-	record->error = sk->sk_err;
+	record->error = error_at_end(sk, tp, c, old_state);
 	record->first_fin = c->first_fin;
-	record->aborted = reset_here(sk, tp, c, old_state);
+	record->aborted = reset_here(sk, tp, c, old_state, record->error);
 	__builtin_memset(record->pad, 0, sizeof(record->pad));
 	submit(record);
 }

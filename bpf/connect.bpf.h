@@ -59,7 +59,18 @@ static __always_inline struct connect_call *current_call(struct sock *sk, const 
 	if (!asked_for(CL_CONNECT) || c->protocol == CL_MPTCP_SUBFLOW)
 		return NULL;
 	call = bpf_task_storage_get(&connect_calls, bpf_get_current_task_btf(), NULL, 0);
-	return call && call->socket && call->socket == (__u64)sk->sk_socket ? call : NULL;
+	return call && call->socket && call->socket == (__u64)socket_of(sk) ? call : NULL;
+}
+
+/* Whether an attempt may be wanted, as far as its ends are known when it begins: MPTCP knows neither. */
+static __noinline bool may_be_wanted(struct sock *sk)
+{
+	struct cl_conn conn;
+
+	if (!config.judges_ends)
+		return true;
+	fill_conn(&conn, sk);
+	return conn.unknown & CL_NO_REMOTE || far_end_admits(&conn);
 }
 
 /* CLOSE → SYN_SENT, in the context of the caller, however it calls: the only place to learn who it is. */
@@ -68,7 +79,7 @@ static __always_inline void connect_begun(struct sock *sk, struct connection *c,
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct connect_call *call = current_call(sk, c);
 
-	identify(&c->owner, task, CL_BY_CONNECT);
+	identify(&c->owner, CL_BY_CONNECT);
 	/* MPTCP opens further subflows by itself */
 	if (task->flags & PF_KTHREAD && c->protocol == CL_MPTCP_SUBFLOW)
 		c->owner.attribution = CL_UNATTRIBUTED;
@@ -76,12 +87,16 @@ static __always_inline void connect_begun(struct sock *sk, struct connection *c,
 	c->established_ns = 0;
 	c->opened_by = CL_SIDE_LOCAL;
 	c->first_fin = CL_SIDE_UNKNOWN;
+	c->error_before = sk->sk_err;
+	c->reset_received = 0;
+	c->given_up = 0;
 	c->verdict = owner_admits(&c->owner); /* of its ends, when the attempt is over */
 	if (call) {
 		call->begun = 1;
 		call->bound = sk->__sk_common.skc_num != 0;
 	}
-	announce(&c->owner, task);
+	if (may_be_wanted(sk))
+		announce(&c->owner);
 }
 
 /* The attempt failed within the call, and the socket keeps no error: the call's return will tell it. */
@@ -153,11 +168,27 @@ static __always_inline void count_syn(struct sock *sk, struct connection *c)
 	c->bytes_in_syn = acknowledged ? acknowledged - 1 : 0;
 }
 
+/*
+ * Why an attempt has failed; 0 if the socket does not say. Before there was a SYN its error may be older: a disconnect
+ * leaves one. And a caller that keeps asking (SO_ERROR) may have taken what a RST left before the state changes.
+ */
+static __always_inline __u32 error_of_attempt(struct sock *sk, const struct connection *c)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	__u32 error = sk->sk_err;
+
+	if (error == c->error_before && !(tp && tp->segs_out))
+		return 0;
+	if (!error && c->reset_received)
+		return sk->__sk_common.skc_state == TCP_SYN_SENT ? ECONNREFUSED : ECONNRESET;
+	return error;
+}
+
 /* SYN_SENT has ended, in any context. */
 static __always_inline void connect_ended(struct sock *sk, struct connection *c, bool established,
 					  __u64 now)
 {
-	__u32 error = established ? 0 : sk->sk_err;
+	__u32 error = established ? 0 : error_of_attempt(sk, c);
 	struct cl_conn conn;
 
 	if (established) {
@@ -229,11 +260,11 @@ static __always_inline void read_asked_for(struct cl_conn *conn, const struct co
 	struct {
 		__u16 family;
 		__be16 port;
-		__u8 ipv4[4]; /* of IPv6 the flow label */
+		__be32 ipv4; /* of IPv6 the flow label */
 		__u8 ipv6[16];
 	} asked = {};
 	/* as long as the kernel wants it: of IPv6, the interface may be left out */
-	const __s32 ipv4_length = 16, ipv6_length = 24;
+	const __s32 ipv4_length = 16, ipv6_length = 24, with_interface = 28;
 	const void *address = (const void *)call->address;
 	__s32 length = call->address_length;
 
@@ -245,9 +276,18 @@ static __always_inline void read_asked_for(struct cl_conn *conn, const struct co
 	if (asked.family == AF_INET6) {
 		if (length < ipv6_length || bpf_probe_read_user(&asked, 24, address))
 			return;
+		if (length >= with_interface && !conn->scope_id)
+			bpf_probe_read_user(&conn->scope_id, 4, address + ipv6_length);
 		__builtin_memcpy(conn->remote_ip, asked.ipv6, sizeof(asked.ipv6));
+		if (is_unspecified(conn->remote_ip)) /* the kernel takes it for ::1 */
+			conn->remote_ip[15] = 1;
 	} else if (asked.family == AF_INET) {
-		__builtin_memcpy(conn->remote_ip, asked.ipv4, sizeof(asked.ipv4));
+		/* no address is the one that it is bound to, or 127.0.0.1 */
+		if (!asked.ipv4 && conn->family == AF_INET)
+			asked.ipv4 = *(__be32 *)conn->local_ip;
+		if (!asked.ipv4)
+			asked.ipv4 = bpf_htonl(0x7f000001);
+		*(__be32 *)conn->remote_ip = asked.ipv4;
 	} else {
 		return;
 	}
@@ -263,11 +303,10 @@ static __always_inline void read_asked_for(struct cl_conn *conn, const struct co
 /* The attempt has failed: the call says why, or that nobody knows. */
 static __always_inline void failed_within_call(struct connect_call *call, long returned)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct cl_owner owner;
+	struct cl_owner owner = {};
 	bool verdict;
 
-	identify(&owner, task, CL_BY_CONNECT);
+	identify(&owner, CL_BY_CONNECT);
 	if (returned == -EADDRNOTAVAIL && !call->bound)
 		call->conn.local_port = 0;     /* of an attempt before this one */
 	if (call->conn.unknown & CL_NO_REMOTE) /* MPTCP did not get so far */
@@ -283,16 +322,15 @@ static __always_inline void failed_within_call(struct connect_call *call, long r
  */
 static __always_inline void failed_before_syn(struct connect_call *call, __u32 error)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
 	const struct socket *socket = (const struct socket *)call->socket;
 	const struct sock *sk = BPF_CORE_READ(socket, sk);
-	struct cl_owner owner;
+	struct cl_owner owner = {};
 	struct cl_conn conn;
 	bool verdict;
 
 	if (!is_socket(socket) || !is_tcp(sk))
 		return;
-	identify(&owner, task, CL_BY_CONNECT);
+	identify(&owner, CL_BY_CONNECT);
 	read_conn(&conn, sk);
 	/* the port that it is bound to: inet_sport may be that of an attempt long over */
 	conn.local_port = bpf_htons(BPF_CORE_READ(sk, __sk_common.skc_num));
@@ -303,7 +341,7 @@ static __always_inline void failed_before_syn(struct connect_call *call, __u32 e
 	read_asked_for(&conn, call);
 	verdict = is_wanted(&owner, &conn);
 	if (verdict)
-		announce(&owner, task);
+		announce(&owner);
 	tell_connect(&conn, &owner, 0, error, false, verdict, bpf_ktime_get_boot_ns());
 }
 

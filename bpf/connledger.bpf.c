@@ -290,9 +290,12 @@ int BPF_PROG(tcp_send_reset, struct sock *sk, struct sk_buff *skb)
 SEC("tp_btf/tcp_receive_reset")
 int BPF_PROG(tcp_receive_reset, struct sock *sk)
 {
+	struct connection *c = bpf_sk_storage_get(&connections, sk, NULL, 0);
 	struct subject subject;
 
-	if (fill_subject(&subject, sk))
+	if (c)
+		c->reset_received = 1;
+	if (asked_for(CL_RESET) && fill_subject(&subject, sk))
 		tell_reset(&subject, sk->__sk_common.skc_state, false);
 	return 0;
 }

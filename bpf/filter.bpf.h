@@ -156,23 +156,29 @@ static __always_inline bool port_admits(const volatile __u64 *set, __be16 port)
 	return set[number / 64] >> (number % 64) & 1;
 }
 
-/* What is filtered by is in the connection's ends; an unknown one is admitted by exclusions only. */
-static __noinline bool ends_admit(const struct cl_conn *conn)
+/* As ends_admit(), without what is this host's: that is known last. */
+static __always_inline bool far_end_admits(const struct cl_conn *conn)
 {
 	const __u8 *known = conn->unknown & CL_NO_REMOTE ? conn->local_ip : conn->remote_ip;
 	/* a v4-mapped connection counts as IPv4, as it is written */
 	__u32 family = conn->family == AF_INET || is_v4_mapped(known) ? CL_IPV4 : CL_IPV6;
 
-	if (!config.judges_ends)
-		return true;
 	return (config.families & family) &&
-	       (!config.local_ports || port_admits(local_port_set, conn->local_port)) &&
 	       (!config.remote_ports || port_admits(remote_port_set, conn->remote_port)) &&
 	       list_admits(&namespace_filter, config.namespaces, &conn->netns) &&
-	       network_admits(&local_network_filter, config.local_networks, conn->family,
-			      conn->local_ip, conn->unknown & CL_NO_LOCAL) &&
 	       network_admits(&remote_network_filter, config.remote_networks, conn->family,
 			      conn->remote_ip, conn->unknown & CL_NO_REMOTE);
+}
+
+/* What is filtered by is in the connection's ends; an unknown one is admitted by exclusions only. */
+__noinline int ends_admit(const struct cl_conn *conn)
+{
+	if (!conn || !config.judges_ends)
+		return true;
+	return far_end_admits(conn) &&
+	       (!config.local_ports || port_admits(local_port_set, conn->local_port)) &&
+	       network_admits(&local_network_filter, config.local_networks, conn->family,
+			      conn->local_ip, conn->unknown & CL_NO_LOCAL);
 }
 
 /* A connection is wanted if its process is, and its ends are. */

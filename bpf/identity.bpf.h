@@ -19,8 +19,8 @@ struct {
 	__type(value, struct announcement);
 } announcements SEC(".maps");
 
-static __noinline void identify(struct cl_owner *owner, struct task_struct *task,
-				enum cl_attribution attribution)
+static __always_inline void identify_task(struct cl_owner *owner, struct task_struct *task,
+					  enum cl_attribution attribution)
 {
 	struct task_struct *leader = task->group_leader;
 	/* A worker of io_uring acts for its process but has a name of its own. */
@@ -41,6 +41,17 @@ static __noinline void identify(struct cl_owner *owner, struct task_struct *task
 	owner->admitted = process_admits(owner, task);
 }
 
+/*
+ * As identify_task(), the current one. Functions that are not static and take no typed pointers of the kernel's are
+ * verified once, and not again at each call: most of what a start takes is verifying.
+ */
+__noinline int identify(struct cl_owner *owner, __u32 attribution)
+{
+	if (owner)
+		identify_task(owner, bpf_get_current_task_btf(), attribution);
+	return 0;
+}
+
 /* Whether both are the same caller in every respect that an event tells. */
 static __always_inline bool same_owner(const struct cl_owner *a, const struct cl_owner *b)
 {
@@ -56,7 +67,7 @@ static __always_inline bool same_owner(const struct cl_owner *a, const struct cl
  * refuses the process. It must precede the image's first event in the ring. The mark is set only when the
  * description was really sent.
  */
-static __noinline void announce(const struct cl_owner *owner, struct task_struct *task)
+static __always_inline void announce_task(const struct cl_owner *owner, struct task_struct *task)
 {
 	struct task_struct *leader = task->group_leader;
 	struct task_struct *parent = leader->real_parent;
@@ -93,6 +104,14 @@ static __noinline void announce(const struct cl_owner *owner, struct task_struct
 		last->exec_id = owner->exec_id;
 		last->generation = generation;
 	}
+}
+
+/* As announce_task(), the current one. */
+__noinline int announce(const struct cl_owner *owner)
+{
+	if (owner)
+		announce_task(owner, bpf_get_current_task_btf());
+	return 0;
 }
 
 #endif

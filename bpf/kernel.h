@@ -72,6 +72,7 @@ enum {
 	SOCK_DEAD = 0,       /* include/net/sock.h, enum sock_flags: no process has it any more */
 	SOCK_DONE = 1,       /* the peer's FIN was received */
 	RCV_SHUTDOWN = 1,    /* include/net/sock.h: the process reads no more */
+	SHUTDOWN_MASK = 3,   /* the same: neither does it write */
 	PF_IO_WORKER = 0x10, /* include/linux/sched.h: a thread made by io_uring, comm iou-… */
 	PF_KTHREAD = 0x00200000, /* include/linux/sched.h: a thread of the kernel's own */
 	ETH_P_IP = 0x0800,       /* include/uapi/linux/if_ether.h */
@@ -88,9 +89,12 @@ enum {
 	EINTR = 4,
 	EFAULT = 14,
 	EEXIST = 17,
+	EPIPE = 32,
 	EADDRNOTAVAIL = 99,
+	ECONNABORTED = 103,
 	ECONNRESET = 104,
 	EISCONN = 106,
+	ECONNREFUSED = 111,
 	EALREADY = 114,
 	EINPROGRESS = 115,
 	ERESTARTSYS = 512, /* this and the next four: the call is begun again, or returns EINTR */

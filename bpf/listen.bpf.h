@@ -14,7 +14,10 @@ static __noinline void tell_listen(struct sock *sk, struct connection *c, bool b
 	fill_conn_of(&conn, sk, c);
 	conn.cookie = bpf_get_socket_cookie(sk);
 	conn.unknown = CL_NO_REMOTE;
-	if (!admit(CL_LISTEN, is_wanted(&c->owner, &conn)))
+	/* judged once: it may get its port only after it has begun */
+	if (begins)
+		c->verdict = is_wanted(&c->owner, &conn);
+	if (!admit(CL_LISTEN, c->verdict))
 		return;
 	record = reserve_event(struct cl_listen, CL_LISTEN, now);
 	if (!record)
@@ -30,7 +33,6 @@ static __noinline void tell_listen(struct sock *sk, struct connection *c, bool b
 /* CLOSE → LISTEN, in the context of the caller. */
 static __always_inline void listen_begun(struct sock *sk, struct connection *c, __u64 now)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
 	__u32 generation = c->generation;
 	__u8 protocol = c->protocol;
 
@@ -38,8 +40,8 @@ static __always_inline void listen_begun(struct sock *sk, struct connection *c, 
 	c->generation = generation;
 	c->protocol = protocol;
 	c->tcp_state = TCP_LISTEN;
-	identify(&c->owner, task, CL_BY_LISTENER);
-	announce(&c->owner, task);
+	identify(&c->owner, CL_BY_LISTENER);
+	announce(&c->owner);
 	tell_listen(sk, c, true, now);
 }
 

@@ -98,20 +98,47 @@ static __always_inline void tell_open_before_close(struct sock *sk, struct conne
  * A transition may be under way on another CPU: the stored state is left alone, and the attribution,
  * which makes the rest valid, the verdict too, is written last.
  */
-static __always_inline void give_owner(struct sock *sk, struct connection *c, struct task_struct *task)
+static __always_inline void give_owner(struct connection *c, struct cl_owner *owner)
 {
-	struct cl_owner owner;
+	owner->attribution = CL_UNATTRIBUTED;
+	c->owner = *owner;
+	WRITE_ONCE(c->owner.attribution, CL_BY_HOLDER);
+}
+
+static __always_inline void judge_for(struct sock *sk, struct connection *c,
+				      const struct cl_owner *owner)
+{
 	struct cl_conn conn;
 
-	identify(&owner, task, CL_BY_HOLDER);
-	announce(&owner, task);
-	if (c->opened_by == CL_SIDE_UNKNOWN) {
-		fill_conn(&conn, sk);
-		c->verdict = owner.admitted && ends_admit(&conn);
-	}
-	owner.attribution = CL_UNATTRIBUTED;
-	c->owner = owner;
-	WRITE_ONCE(c->owner.attribution, CL_BY_HOLDER);
+	if (c->opened_by != CL_SIDE_UNKNOWN)
+		return;
+	fill_conn(&conn, sk);
+	c->verdict = owner->admitted && ends_admit(&conn);
+}
+
+/* The current task closes it, before the listing has come to it. */
+static __noinline void held_by_current(struct sock *sk, struct connection *c)
+{
+	struct cl_owner owner = {};
+
+	identify(&owner, CL_BY_HOLDER);
+	judge_for(sk, c, &owner);
+	if (c->verdict)
+		announce(&owner);
+	give_owner(c, &owner);
+}
+
+/* The listing has come to a task that holds it. */
+static __always_inline void held_by(struct task_struct *task, struct sock *sk, struct connection *c)
+{
+	struct cl_owner owner;
+
+	identify_task(&owner, task, CL_BY_HOLDER);
+	judge_for(sk, c, &owner);
+	/* a listener's is its connections', too, and they are judged by their own ends */
+	if (c->verdict || sk->__sk_common.skc_state == TCP_LISTEN)
+		announce_task(&owner, task);
+	give_owner(c, &owner);
 }
 
 /*
@@ -188,7 +215,9 @@ static __always_inline bool list_socket(struct sock *sk, struct task_struct *tas
 	}
 	if (c->owner.attribution == CL_UNATTRIBUTED) {
 		c->protocol = protocol;
-		give_owner(sk, c, task);
+		if (!c->tcp_state && (state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2))
+			note_fin(sk, c);
+		held_by(task, sk, c);
 	}
 	/* told already: it began under our eyes, or another task has it too */
 	if (c->opened_by != CL_SIDE_UNKNOWN || c->listed || !is_listed(state))

@@ -125,7 +125,7 @@ struct cl_close {
 	__u32 segments_received;
 	__u32 retransmits; /* segments sent again */
 	__u32 srtt_8us;    /* smoothed round trip time in eighths of a microsecond; 0 unknown */
-	__u32 error;       /* sk_err: how the kernel says that it ended; 0 if in order */
+	__u32 error;       /* what sk_err says of how it ended; 0 if in order */
 	__u8 first_fin;    /* enum cl_side: who sent FIN first; unknown if nobody did */
 	__u8 aborted;      /* 1: this end reset it */
 	__u8 known;        /* bits of enum cl_figures */

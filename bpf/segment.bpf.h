@@ -28,7 +28,9 @@ static __always_inline bool fill_subject(struct subject *subject, struct sock *s
 	subject->conn.cookie = bpf_get_socket_cookie(sk);
 	__builtin_memset(&subject->owner, 0, sizeof(subject->owner));
 	if (c) {
-		settle_owner(sk, c, false);
+		/* fast open: before it is established, its state is its listener's */
+		if (sk->__sk_common.skc_state != TCP_SYN_RECV)
+			settle_owner(sk, c, false);
 		subject->conn.generation = c->generation;
 		subject->conn.opened_by = c->opened_by;
 		subject->owner = c->owner;

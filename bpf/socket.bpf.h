@@ -27,6 +27,15 @@ static __always_inline bool protocol_of(struct sock *sk, __u8 *protocol)
 	return sk->sk_protocol == IPPROTO_MPTCP;
 }
 
+/*
+ * The struct socket that a process has of it, or NULL. Pointers are not read through one that the verifier trusts: newer
+ * kernels search all their types, three times, whenever it comes across that.
+ */
+static __always_inline struct socket *socket_of(const struct sock *sk)
+{
+	return BPF_CORE_READ(sk, sk_socket);
+}
+
 static __always_inline bool is_unspecified(const __u8 ip[16])
 {
 	const __u64 *words = (const void *)ip;
@@ -51,7 +60,6 @@ static __always_inline void fill_conn(struct cl_conn *conn, struct sock *sk)
 
 	conn->cookie = 0;
 	conn->generation = 0;
-	conn->netns = sk->__sk_common.skc_net.net->ns.inum;
 	__builtin_memset(conn->local_ip, 0, sizeof(conn->local_ip));
 	__builtin_memset(conn->remote_ip, 0, sizeof(conn->remote_ip));
 	conn->family = sk->__sk_common.skc_family;
@@ -67,10 +75,14 @@ static __always_inline void fill_conn(struct cl_conn *conn, struct sock *sk)
 		*(__u32 *)conn->remote_ip = sk->__sk_common.skc_daddr;
 	}
 	/* not skc_num, which is 0 already when a socket has become CLOSE */
-	if (tp)
+	if (tp) {
 		conn->local_port = tp->inet_conn.icsk_inet.inet_sport;
-	else
+		/* see socket_of() */
+		conn->netns = tp->inet_conn.icsk_inet.sk.__sk_common.skc_net.net->ns.inum;
+	} else {
 		conn->local_port = BPF_CORE_READ((struct inet_sock *)sk, inet_sport);
+		conn->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	}
 	conn->remote_port = sk->__sk_common.skc_dport;
 	conn->scope_id = sk->__sk_common.skc_bound_dev_if;
 	conn->opened_by = CL_SIDE_UNKNOWN;

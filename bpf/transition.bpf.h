@@ -3,6 +3,12 @@
 #ifndef CONNLEDGER_TRANSITION_BPF_H
 #define CONNLEDGER_TRANSITION_BPF_H
 
+/* Whether a transition to TCP_CLOSE is its process's doing, if it has one: nothing else leaves no error. */
+static __always_inline bool is_at_work(const struct sock *sk, const struct connection *c)
+{
+	return !sk->sk_err && !c->reset_received;
+}
+
 /* A transition to TCP_CLOSE. */
 static __always_inline void closed(struct sock *sk, struct connection *c, __u8 old_state, __u64 now)
 {
@@ -20,16 +26,21 @@ static __always_inline void closed(struct sock *sk, struct connection *c, __u8 o
 			connect_ended(sk, c, false, now);
 		/* A child that loses the race for one connection, or whose listener went away, was never
 		 * a connection, unless fast open had it accepted. */
-		else if (fast_opened(sk, c, now)) {
-			settle_owner(sk, c, sk->sk_err == 0);
+		else if (fast_opened(sk, c)) {
+			settle_owner(sk, c, is_at_work(sk, c));
 			tell_close(sk, c, old_state, now);
 		}
 		break;
 	default:
+		if (c->given_up)
+			break;
 		/* what came before tracing began, the state tells */
 		if (c->first_fin == CL_SIDE_UNKNOWN)
 			c->first_fin = first_fin_of(old_state);
-		settle_owner(sk, c, sk->sk_err == 0);
+		settle_owner(sk, c, is_at_work(sk, c));
+		/* it was judged before MPTCP gave it its addresses */
+		if (c->protocol == CL_MPTCP && c->opened_by == CL_SIDE_REMOTE && !c->accepted)
+			judge_socket(c, sk);
 		tell_open_before_close(sk, c, old_state, now);
 		tell_close(sk, c, old_state, now);
 	}
@@ -41,6 +52,8 @@ static __always_inline void closed(struct sock *sk, struct connection *c, __u8 o
 /* A new life begins, or the socket goes: the last one's end, if it is not stored, was not seen. */
 static __always_inline void count_unfinished(const struct connection *c)
 {
+	if (c->given_up)
+		return;
 	switch (c->tcp_state) {
 	case TCP_SYN_SENT:
 		count_missed(c, CL_CONNECT);
@@ -60,7 +73,7 @@ static __always_inline void count_unfinished(const struct connection *c)
  */
 static __always_inline bool tell_late_close(struct sock *sk, struct connection *c, __u64 now)
 {
-	if (c->tcp_state != TCP_FIN_WAIT1 && c->tcp_state != TCP_LAST_ACK)
+	if ((c->tcp_state != TCP_FIN_WAIT1 && c->tcp_state != TCP_LAST_ACK) || c->given_up)
 		return false;
 	if (!sk->__sk_common.skc_dport) /* disconnected since */
 		return false;
@@ -97,6 +110,26 @@ static __always_inline bool tells_something(__u8 old_state, __u8 new_state)
 	}
 }
 
+/*
+ * Whether the current task is closing the socket. It held it then, though the listing may come too late to see that. (A
+ * thread of the kernel's closes what others have left.)
+ */
+static __always_inline bool is_closing(const struct sock *sk, __u8 old_state, __u8 new_state)
+{
+	if (bpf_get_current_task_btf()->flags & PF_KTHREAD)
+		return false;
+	switch (new_state) {
+	case TCP_FIN_WAIT1:
+		return old_state == TCP_ESTABLISHED;
+	case TCP_LAST_ACK:
+		return old_state == TCP_CLOSE_WAIT;
+	case TCP_CLOSE:
+		return (old_state == TCP_ESTABLISHED || old_state == TCP_CLOSE_WAIT) &&
+		       (sk->sk_shutdown & SHUTDOWN_MASK) == SHUTDOWN_MASK;
+	}
+	return false;
+}
+
 static __noinline void handle_transition(struct sock *sk, struct connection *c, __u8 protocol,
 					 __u8 old_state, __u8 new_state)
 {
@@ -116,8 +149,13 @@ static __noinline void handle_transition(struct sock *sk, struct connection *c, 
 	    (c->tcp_state || c->listed || c->opened_by != CL_SIDE_UNKNOWN))
 		c->generation++;
 	/* the beginning was not seen, and nobody was found to hold it: judged by what is known */
-	if (!c->tcp_state && c->owner.attribution == CL_UNATTRIBUTED)
-		judge_socket(c, sk);
+	if (c->owner.attribution == CL_UNATTRIBUTED) {
+		if (READ_ONCE(shared.listing) && c->opened_by == CL_SIDE_UNKNOWN &&
+		    is_closing(sk, old_state, new_state))
+			held_by_current(sk, c);
+		else if (!c->tcp_state)
+			judge_socket(c, sk);
+	}
 	c->tcp_state = new_state;
 	if (protocol == CL_MPTCP)
 		cookie_of(sk, c); /* while its first subflow is there */
@@ -135,8 +173,14 @@ static __noinline void handle_transition(struct sock *sk, struct connection *c, 
 			passive_established(sk, c, now);
 		break;
 	case TCP_FIN_WAIT1:
+		if (old_state == TCP_SYN_RECV && c->opened_by == CL_SIDE_LOCAL) {
+			/* a simultaneous open that its process does not wait for */
+			connect_ended(sk, c, false, now);
+			c->given_up = 1;
+			break;
+		}
 		if (old_state == TCP_SYN_RECV)
-			fast_opened(sk, c, now);
+			fast_opened(sk, c);
 		settle_owner(sk, c, true);
 		fin_sent(sk, c);
 		break;

@@ -57,6 +57,8 @@ pub(super) struct Plan {
     retransmit: bool,
     /// The tracepoint tells of failures, too: by a third argument.
     retransmits_fail: bool,
+    /// A RST that comes may be why a connection ends, whether it is told itself or not.
+    reset_received: bool,
     reset: bool,
 }
 
@@ -74,6 +76,7 @@ impl Plan {
             rings: io && kernel.have_tracepoint("io_uring_create"),
             retransmit: settings.ask_for(&[Kind::Retransmit]),
             retransmits_fail: kernel.arguments_of("tcp_retransmit_skb") >= Some(3),
+            reset_received: settings.ask_for(&[Kind::Connect, Kind::Close, Kind::Reset]),
             reset: settings.ask_for(&[Kind::Reset]),
         }
     }
@@ -290,6 +293,8 @@ fn attach_traces(skel: &ConnledgerSkel<'_>, plan: Plan) -> anyhow::Result<Vec<Li
     }
     if plan.reset {
         links.push(attach_trace(&progs.tcp_send_reset, "tcp_send_reset")?);
+    }
+    if plan.reset_received {
         links.push(attach_trace(&progs.tcp_receive_reset, "tcp_receive_reset")?);
     }
     Ok(links)
@@ -320,7 +325,7 @@ fn select(open: &mut OpenConnledgerSkel<'_>, plan: Plan) -> libbpf_rs::Result<()
     progs.tcp_retransmit_skb.set_autoload(plan.retransmit);
     progs.tcp_retransmit_synack.set_autoload(plan.retransmit);
     progs.tcp_send_reset.set_autoload(plan.reset);
-    progs.tcp_receive_reset.set_autoload(plan.reset);
+    progs.tcp_receive_reset.set_autoload(plan.reset_received);
     Ok(())
 }
 
