@@ -22,6 +22,7 @@ use crate::namespace::v4;
 use crate::scene::Scene;
 use crate::scene::Told;
 use crate::scene::assert_failed;
+use crate::scene::assert_local;
 use crate::scene::assert_remote;
 
 /// A port at which nobody listens, until `listen` is called.
@@ -295,6 +296,37 @@ fn refused_and_then_without_a_port() {
     assert_failed(connects[2], "failed", Errno::EADDRNOTAVAIL);
     assert_remote(connects[2], server);
     assert!(connects[2]["local"].get("port").is_none(), "{}", connects[2]);
+}
+
+#[test]
+fn disconnected_and_then_without_a_port() {
+    let Some(scene) = Scene::prepared(|| sysctl("net.ipv4.ip_local_port_range", "40000 40000"))
+    else {
+        return;
+    };
+    let listener = TcpListener::bind(SocketAddr::new(v4().ip(), 50_000)).unwrap();
+    let server = listener.local_addr().unwrap();
+    let [socket, other] = [tcp_for(server), tcp_for(server)];
+    assert_eq!(connect(&socket, server), Ok(()));
+    let client = local(&socket);
+    // The kernel leaves ECONNRESET behind at the socket, which is none of the next attempt's.
+    assert_eq!(disconnect(&socket), Ok(()));
+    drop(listener.accept().unwrap());
+    assert_eq!(connect(&other, server), Ok(()));
+    assert_eq!(connect(&socket, server), Err(Errno::EADDRNOTAVAIL));
+    drop((socket, other, listener.accept().unwrap()));
+    scene.wait_for_closes(4);
+    let told = scene.end();
+    told.assert_counts(3, 2, 4);
+    let connects = told.events_of("connect");
+    for connect in &connects[..2] {
+        assert_eq!(connect["outcome"], "established", "{connect}");
+        assert_local(connect, client);
+    }
+    assert_failed(connects[2], "failed", Errno::EADDRNOTAVAIL);
+    assert_remote(connects[2], server);
+    assert!(connects[2]["local"].get("port").is_none(), "{}", connects[2]);
+    assert_caller(connects[2]);
 }
 
 /// An IPv6 socket takes IPv4 too, one after the other. (But not IPv6 again after that: up to 6.18 at least

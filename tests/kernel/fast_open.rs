@@ -11,10 +11,13 @@ use nix::libc;
 use socket2::Socket;
 
 use crate::calls::connect;
+use crate::calls::disconnect;
 use crate::calls::local;
+use crate::calls::nonblocking_for;
 use crate::calls::send_fast;
 use crate::calls::sent_data_in_syn;
 use crate::calls::set_option;
+use crate::calls::take_error;
 use crate::calls::tcp_for;
 use crate::calls::wait_writable;
 use crate::connecting::assert_caller;
@@ -197,4 +200,88 @@ fn closed_before_the_write_that_connects() {
     assert_failed(aborted, "aborted", None);
     assert_remote(aborted, server);
     assert_caller(aborted);
+}
+
+#[test]
+fn disconnected_and_closed_before_the_write_that_connects() {
+    let Some(scene) = scene() else { return };
+    let server = cookie_and_no_server(&scene);
+    let listener = TcpListener::bind(v4()).unwrap();
+    let other = listener.local_addr().unwrap();
+    let socket = tcp_for(server);
+    assert_eq!(connect(&socket, other), Ok(()));
+    // The kernel leaves ECONNRESET behind at the socket, which is none of the next attempt's.
+    assert_eq!(disconnect(&socket), Ok(()));
+    set_option(&socket, libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, 1);
+    assert_eq!(connect(&socket, server), Ok(()));
+    drop((socket, listener.accept().unwrap()));
+    scene.wait_for_closes(4);
+    let told = scene.end();
+    told.assert_counts(3, 2, 4);
+    let aborted = told.events_of("connect")[2];
+    assert_failed(aborted, "aborted", None);
+    assert_remote(aborted, server);
+    assert_caller(aborted);
+}
+
+#[test]
+fn without_a_port() {
+    let Some(scene) = scene() else { return };
+    sysctl("net.ipv4.ip_local_port_range", "40000 40000");
+    let (listener, server) = serve(SocketAddr::new(v4().ip(), 50_000));
+    let [first, second] = [tcp_for(server), tcp_for(server)];
+    by_sendto(&first, server);
+    let client = local(&first);
+    assert_eq!(send_fast(&second, REQUEST, server), Err(Errno::EADDRNOTAVAIL));
+    drop((first, second, listener.accept().unwrap()));
+    scene.wait_for_closes(2);
+    let told = scene.end();
+    told.assert_counts(2, 1, 2);
+    told.connected(client, server);
+    let failed = told.events_of("connect")[1];
+    assert_failed(failed, "failed", Errno::EADDRNOTAVAIL);
+    assert_remote(failed, server);
+    assert!(failed["local"].get("port").is_none(), "{failed}");
+    assert_caller(failed);
+}
+
+/// Without a cookie the call returns before the answer; with one the data has gone.
+#[test]
+fn without_blocking() {
+    let Some(scene) = scene() else { return };
+    let (listener, server) = serve(v4());
+    let clients = [Err(Errno::EINPROGRESS), Ok(REQUEST.len())].map(|sent| {
+        let socket = nonblocking_for(server);
+        assert_eq!(send_fast(&socket, REQUEST, server), sent);
+        wait_writable(&socket);
+        assert_eq!(take_error(&socket), Ok(()));
+        assert_eq!(sent_data_in_syn(&socket), sent.is_ok());
+        let client = local(&socket);
+        drop(socket);
+        let mut received = Vec::new();
+        listener.accept().unwrap().0.read_to_end(&mut received).unwrap();
+        assert_eq!(received.len(), sent.unwrap_or(0));
+        client
+    });
+    scene.wait_for_closes(4);
+    let told = scene.end();
+    told.assert_counts(2, 2, 4);
+    for (client, sent) in clients.into_iter().zip([0, REQUEST.len()]) {
+        let (connect, close) = told.connected(client, server);
+        assert_caller(connect);
+        assert_eq!(close["bytes_sent"], sent, "{close}");
+    }
+}
+
+#[test]
+fn refused_without_blocking() {
+    let Some(scene) = scene() else { return };
+    let server = cookie_and_no_server(&scene);
+    let socket = nonblocking_for(server);
+    // Over loopback the RST is there before the call returns, or not.
+    let sent = send_fast(&socket, REQUEST, server);
+    assert!(matches!(sent, Ok(_) | Err(Errno::ECONNREFUSED)), "{sent:?}");
+    wait_writable(&socket);
+    drop(socket);
+    assert_refused(scene, server);
 }
