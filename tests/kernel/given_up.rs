@@ -22,6 +22,7 @@ use crate::scene::Scene;
 use crate::scene::assert_local;
 use crate::scene::assert_remote;
 use crate::wire::ACK;
+use crate::wire::FIN;
 use crate::wire::HERE;
 use crate::wire::Peer;
 use crate::wire::RST;
@@ -271,4 +272,45 @@ fn killed_by_an_administrator() {
     drop(socket);
     assert_caller(&wired.end_failed(&syn, "aborted", Some(Errno::ECONNABORTED)));
     assert_eq!(syn.from.ip(), &HERE);
+}
+
+/// The peer connects as well, and the socket is closed before the peer has acknowledged that.
+fn closed_in_syn_recv(args: &[&str]) {
+    let mut peer = None;
+    let Some(scene) = Scene::with(args, || peer = Some(Peer::new())) else { return };
+    let wired = Wired { scene, peer: peer.unwrap() };
+    let (socket, syn) = wired.begin();
+    wired.peer.send(&Segment::syn(syn.to, syn.from));
+    let syn_ack = wired.peer.receive();
+    assert_eq!(syn_ack.flags, SYN | ACK, "the kernel is in SYN_RECV");
+    drop(socket);
+    // The kernel ends in order what it has not begun: with a FIN once its own SYN is acknowledged.
+    wired.peer.send(&syn_ack.answer(ACK));
+    let fin = wired.peer.receive_with(FIN);
+    wired.peer.send(&fin.answer(FIN | ACK));
+    assert_eq!(wired.peer.receive().flags, ACK, "of the FIN: it is over");
+    assert_caller(&wired.end_aborted(&syn));
+}
+
+#[test]
+fn closed_while_the_peer_connects_as_well() {
+    closed_in_syn_recv(&[]);
+}
+
+#[test]
+fn closed_while_the_peer_connects_as_well_and_only_connects_are_told() {
+    closed_in_syn_recv(&["-e", "connect"]);
+}
+
+/// The same, of which the peer says nothing more.
+#[test]
+fn closed_while_the_peer_connects_as_well_and_leaves() {
+    let Some(wired) = Wired::set() else { return };
+    let (socket, syn) = wired.begin();
+    wired.peer.send(&Segment::syn(syn.to, syn.from));
+    let syn_ack = wired.peer.receive();
+    assert_eq!(syn_ack.flags, SYN | ACK, "the kernel is in SYN_RECV");
+    drop(socket);
+    wired.peer.send(&syn_ack.answer(RST | ACK));
+    assert_caller(&wired.end_aborted(&syn));
 }
