@@ -40,6 +40,7 @@ mod servers;
 #[path = "../support/skip.rs"]
 mod skip;
 mod sockets;
+mod spinning;
 mod starting;
 mod stateless;
 mod timeouts;
