@@ -27,6 +27,7 @@ mod given_up;
 mod hands;
 mod local_resets;
 mod loss;
+mod meant;
 mod multipath;
 mod namespace;
 mod on_request;
