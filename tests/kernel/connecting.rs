@@ -10,6 +10,7 @@ use std::net::TcpStream;
 use std::os::fd::AsFd as _;
 use std::process;
 
+use nix::errno::Errno;
 use nix::poll::PollFd;
 use nix::poll::PollFlags;
 use nix::poll::PollTimeout;
@@ -18,12 +19,16 @@ use socket2::Domain;
 use socket2::Socket;
 use socket2::Type;
 
+use crate::calls::connect;
+use crate::calls::tcp_for;
 use crate::can_trace;
 use crate::namespace::Namespace;
 use crate::namespace::ip;
 use crate::namespace::sysctl;
 use crate::namespace::v4;
 use crate::namespace::v6;
+use crate::scene::Scene;
+use crate::scene::assert_remote;
 use crate::tracer::Tracer;
 
 /// What every event of the calling thread must say about its process.
@@ -139,6 +144,18 @@ fn link_local_addresses_have_their_scope() {
 }
 
 #[test]
+fn link_local_addresses_without_a_route_have_their_scope() {
+    let Some(scene) = Scene::set() else { return };
+    // The loopback device has no addresses of this kind, and so no route to them.
+    let remote = SocketAddrV6::new("fe80::7".parse().unwrap(), 80, 0, 1).into();
+    assert_eq!(connect(tcp_for(remote), remote), Err(Errno::ENETUNREACH));
+    let told = scene.end();
+    let connect = told.failed("unreachable", Errno::ENETUNREACH);
+    assert_remote(connect, remote);
+    assert_eq!(connect["remote"]["scope_id"], 1, "{connect}");
+}
+
+#[test]
 fn connects_without_blocking() {
     if !can_trace() {
         return;
@@ -191,8 +208,7 @@ fn connects_that_are_refused() {
     assert_caller(connect);
 }
 
-#[test]
-fn connects_that_time_out() {
+fn times_out(address: SocketAddr) {
     if !can_trace() {
         return;
     }
@@ -200,8 +216,8 @@ fn connects_that_time_out() {
     sysctl("net.ipv4.tcp_syn_retries", "1");
     let tracer = Tracer::start(&[]);
     // A queue for one connection, which nobody accepts: the kernel drops every further SYN.
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&v4().into()).unwrap();
+    let socket = tcp_for(address);
+    socket.bind(&address.into()).unwrap();
     socket.listen(0).unwrap();
     let server = socket.local_addr().unwrap().as_socket().unwrap();
     let waiting = TcpStream::connect(server).unwrap();
@@ -216,9 +232,20 @@ fn connects_that_time_out() {
         .filter(|connect| connect["outcome"] == "timed_out")
         .collect();
     assert_eq!(timed_out.len(), 1);
+    assert_remote(timed_out[0], server);
     assert_eq!(timed_out[0]["errno"], "ETIMEDOUT");
     assert!(timed_out[0]["latency_us"].as_u64().unwrap() > 2_000_000, "{}", timed_out[0]);
     assert_caller(timed_out[0]);
+}
+
+#[test]
+fn connects_that_time_out() {
+    times_out(v4());
+}
+
+#[test]
+fn connects_that_time_out_over_ipv6() {
+    times_out(v6());
 }
 
 #[test]
