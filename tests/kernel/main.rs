@@ -33,6 +33,7 @@ mod namespace;
 mod on_request;
 mod opening;
 mod pairs;
+mod pending_errors;
 mod processes;
 mod refusing;
 mod resets;
