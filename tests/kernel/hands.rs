@@ -268,7 +268,7 @@ fn a_child_fails_to_connect_what_its_parent_made() {
 }
 
 /// Gives a file descriptor away over a UNIX socket.
-fn give(over: &UnixStream, socket: Socket) {
+pub fn give(over: &UnixStream, socket: Socket) {
     let fds = [socket.as_raw_fd()];
     let rights = [ControlMessage::ScmRights(&fds)];
     let data = [IoSlice::new(&[1])];
@@ -278,7 +278,7 @@ fn give(over: &UnixStream, socket: Socket) {
 }
 
 /// Takes one.
-fn take(over: &UnixStream) -> Socket {
+pub fn take(over: &UnixStream) -> Socket {
     let mut space = nix::cmsg_space!([i32; 1]);
     let mut byte = [0];
     let mut data = [IoSliceMut::new(&mut byte)];

@@ -24,6 +24,7 @@ mod fast_open;
 mod filters;
 mod following_io;
 mod given_up;
+mod handed_on;
 mod hands;
 mod local_resets;
 mod loss;

@@ -305,19 +305,46 @@ fn established_and_reset_at_once() {
     }
 }
 
-#[test]
-fn begun_before_the_tracer_and_refused() {
+/// A socket has sent its SYN when tracing begins.
+fn begun_before_the_tracer() -> Option<(Scene, Peer, Socket, Segment)> {
     let mut begun = None;
-    let Some(scene) = Scene::prepared(|| {
+    let scene = Scene::prepared(|| {
         let peer = Peer::new();
         let socket = nonblocking_for(Peer::address());
         assert_eq!(connect(&socket, Peer::address()), Err(Errno::EINPROGRESS));
         begun = Some((peer, socket));
-    }) else {
-        return;
-    };
+    })?;
     let (peer, socket) = begun.unwrap();
     let syn = peer.receive();
+    Some((scene, peer, socket, syn))
+}
+
+#[test]
+fn begun_before_the_tracer_and_established() {
+    let Some((scene, peer, socket, syn)) = begun_before_the_tracer() else { return };
+    peer.send(&syn.answer(SYN | ACK));
+    wait_writable(&socket);
+    assert_eq!(take_error(&socket), Ok(()));
+    peer.send(&peer.receive_with(ACK).answer(RST | ACK));
+    drop(socket);
+    scene.wait_for_closes(1);
+    let told = scene.end();
+    told.assert_counts(1, 0, 1);
+    let ends = [syn.from.into(), Peer::address()];
+    let [connect, close] =
+        ["connect", "close"].map(|kind| told.log.event(told.netns, kind, ends[0], ends[1]));
+    assert_eq!(connect["outcome"], "established", "{connect}");
+    assert!(connect.get("latency_us").is_none(), "nobody saw when it began: {connect}");
+    for record in [connect, close] {
+        assert_eq!(record["process"]["pid"], process::id(), "{record}");
+        assert_eq!(record["attributed_to"], "holder", "{record}");
+        assert_eq!(record["conn"], connect["conn"], "{record}");
+    }
+}
+
+#[test]
+fn begun_before_the_tracer_and_refused() {
+    let Some((scene, peer, socket, syn)) = begun_before_the_tracer() else { return };
     peer.send(&syn.answer(RST | ACK));
     wait_writable(&socket);
     assert_eq!(take_error(&socket), Err(Errno::ECONNREFUSED));
