@@ -47,6 +47,7 @@ mod spinning;
 mod starting;
 mod stateless;
 mod timeouts;
+mod times;
 mod together;
 #[path = "../support/tracefs.rs"]
 mod tracefs;

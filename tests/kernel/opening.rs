@@ -339,7 +339,8 @@ struct Life {
     ending: u64,
 }
 
-fn now() -> u64 {
+/// The wall clock, nanoseconds since 1970.
+pub fn now() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap()
 }
 
@@ -486,7 +487,7 @@ fn read_book(mut book: &File) -> Vec<Life> {
 }
 
 /// When a record's event was, nanoseconds since 1970.
-fn unix_ns(record: &Value) -> u64 {
+pub fn unix_ns(record: &Value) -> u64 {
     let time: jiff::Timestamp = record["time"].as_str().unwrap().parse().unwrap();
     u64::try_from(time.as_nanosecond()).unwrap()
 }
