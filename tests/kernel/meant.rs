@@ -148,3 +148,15 @@ fn any_address_that_is_refused_to_a_bound_one() {
 fn any_address_that_is_refused_over_ipv6() {
     refused(BPF_CGROUP_INET6_CONNECT, None, "::", "::1");
 }
+
+#[test]
+fn any_address_that_is_refused_over_ipv6_to_a_bound_v4_mapped_one() {
+    let from = Some("::ffff:127.0.0.5");
+    refused(BPF_CGROUP_INET6_CONNECT, from, "::", "127.0.0.1");
+}
+
+#[test]
+fn any_v4_mapped_address_that_is_refused_to_a_bound_one() {
+    let from = Some("::ffff:127.0.0.5");
+    refused(BPF_CGROUP_INET6_CONNECT, from, "::ffff:0.0.0.0", "127.0.0.5");
+}
