@@ -31,6 +31,7 @@ mod multipath;
 mod namespace;
 mod on_request;
 mod opening;
+mod opening_shut_down;
 mod pairs;
 mod processes;
 mod refusing;
