@@ -36,6 +36,7 @@ mod pairs;
 mod processes;
 mod refusing;
 mod resets;
+mod resets_on_request;
 mod scene;
 mod servers;
 #[path = "../support/skip.rs"]
