@@ -6,6 +6,7 @@
 mod accept_races;
 mod accepting;
 mod accepting_early;
+mod accepting_early_unseen;
 mod accepting_late;
 mod accepting_mptcp;
 mod accepting_uring;
