@@ -17,9 +17,6 @@ use nix::libc;
 use nix::sys::socket::SockFlag;
 use serde_json::Value;
 
-use crate::accepting_uring::Accepting;
-use crate::accepting_uring::Doing;
-use crate::accepting_uring::serve;
 use crate::calls::send_fast;
 use crate::calls::set_option;
 use crate::calls::tcp_for;
@@ -44,7 +41,7 @@ use crate::wire::Segment;
 use crate::wire::THERE;
 
 /// Fast open for clients and servers, of every socket, without cookies.
-fn fast_open() {
+pub fn fast_open() {
     sysctl("net.ipv4.tcp_fastopen", "1543");
 }
 
@@ -53,7 +50,7 @@ fn begin(server: SocketAddr) -> (TcpStream, Dropping) {
     begin_with(server, b"abc")
 }
 
-fn begin_with(server: SocketAddr, data: &[u8]) -> (TcpStream, Dropping) {
+pub fn begin_with(server: SocketAddr, data: &[u8]) -> (TcpStream, Dropping) {
     let port = server.port();
     let dropping = Dropping::incoming(&format!("tcp dport {port} tcp flags & syn == 0"));
     let socket = tcp_for(server);
@@ -70,12 +67,13 @@ fn take(listener: &TcpListener) -> TcpStream {
 }
 
 /// One connection, which `serve` takes in a child before the handshake is over; `then` has the client, and lets its
-/// packets pass when it likes. Returns the accept, the client's close, and the server's.
+/// packets pass when it likes. Returns the accept, the client's close, and the server's. What is told on request comes
+/// along, and changes nothing of that.
 fn early(
     serve: impl FnOnce(&TcpListener),
     then: impl FnOnce(TcpStream, Dropping),
 ) -> Option<(Value, Value, Value)> {
-    let scene = Scene::prepared(fast_open)?;
+    let scene = Scene::with(&["-e", "all"], fast_open)?;
     let listener = TcpListener::bind(v4()).unwrap();
     let server = listener.local_addr().unwrap();
     let child = forked(|| serve(&listener));
@@ -222,45 +220,38 @@ fn reset_before_the_handshake_is_over() {
     assert_ended(&server, "remote_reset", "ECONNRESET");
     assert_bytes(&client, 3, 0);
     assert_bytes(&server, 0, 3);
+    // For its process it began with the accept.
+    let duration = server["duration_us"].as_u64().unwrap();
+    assert!((20_000..600_000).contains(&duration), "{server}");
 }
 
-/// Accepted by io_uring and over before the handshake is: nobody is known to have accepted but the listener's owner.
-fn unseen(doing: Doing, data: &[u8]) -> Option<(Value, Value)> {
-    let scene = Scene::prepared(fast_open)?;
-    let listener = TcpListener::bind(v4()).unwrap();
-    let server = listener.local_addr().unwrap();
-    let child = forked(|| serve(&listener, Accepting::Plain, doing, &scene.tracer));
-    let (stream, dropping) = begin_with(server, data);
-    let client = stream.local_addr().unwrap();
-    child.wait();
-    drop(dropping);
-    wait_until(|| tcp_info(&stream).tcpi_state != State::Established as u8, "the end");
-    drop(stream);
-    scene.wait_for_closes(2);
-    let told = scene.end();
-    told.assert_counts(1, 1, 2);
-    let ends = told_once(&told.log, told.netns, (client, server));
-    for record in [told.events_of("accept")[0], &ends.1] {
-        assert_eq!(record["attributed_to"], "listener", "{record}");
-        assert_caller(record);
-    }
-    assert_bytes(&ends.0, data.len(), 0);
-    assert_bytes(&ends.1, 0, data.len());
-    Some(ends)
-}
-
+/// The answer to the SYN is sent again by what has been accepted already.
 #[test]
-fn accepted_unseen_and_closed_before_the_handshake_is_over() {
-    let Some((client, server)) = unseen(Doing::Read, b"abcde") else { return };
-    assert_ended(&client, "remote", "");
-    assert_ended(&server, "local", "");
-}
-
-#[test]
-fn accepted_unseen_and_closed_with_unread_data_before_the_handshake_is_over() {
-    let Some((client, server)) = unseen(Doing::Nothing, b"abc") else { return };
+fn answer_that_is_sent_again_before_the_handshake_is_over() {
+    let told = early(
+        |listener| {
+            let mut accepted = take(listener);
+            wait_for_state(&accepted, State::Established);
+            thread::sleep(Duration::from_millis(200));
+            accepted.write_all(b"hello").unwrap();
+        },
+        |mut stream, dropping| {
+            thread::sleep(Duration::from_millis(1400));
+            drop(dropping);
+            // Not only the next answer, which comes after 3 s, has an acknowledgement.
+            stream.write_all(b"def").unwrap();
+            stream.read_exact(&mut [0; 5]).unwrap();
+            stream.read(&mut [0]).unwrap_err();
+        },
+    );
+    let Some((_, client, server)) = told else { return };
+    assert!(server["retransmits"].as_u64().unwrap() >= 1, "{server}");
     assert_ended(&client, "remote_reset", "ECONNRESET");
     assert_ended(&server, "local_reset", "");
+    assert_bytes(&client, 6, 5);
+    assert_bytes(&server, 5, 6);
+    let duration = server["duration_us"].as_u64().unwrap();
+    assert!((200_000..900_000).contains(&duration), "since the handshake was over: {server}");
 }
 
 /// The client never says more than its SYN. (It cannot say FIN in it: the kernel drops SYN with FIN.)

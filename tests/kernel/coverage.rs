@@ -31,6 +31,7 @@ use crate::namespace::Namespace;
 use crate::namespace::sysctl;
 use crate::namespace::v4;
 use crate::processes::forked;
+use crate::tracer::Log;
 use crate::tracer::Tracer;
 use crate::uring::By;
 
@@ -150,6 +151,12 @@ fn row(table: &mut String, way: &str, records: &[&Value], event: &str, caller: (
     writeln!(table, "| {way} | {cells} |").unwrap();
 }
 
+/// The table is about this rung of the ladder.
+fn assert_rung(log: &Log, ladder: &str) {
+    let hook = log.records[0]["hooks"][ladder].as_str().unwrap();
+    assert!(hook.starts_with("tracepoint/syscalls/"), "{hook}");
+}
+
 fn connecting(table: &mut String) {
     for (way, records, work) in CONNECTING {
         let namespace = Namespace::enter();
@@ -159,6 +166,7 @@ fn connecting(table: &mut String) {
         work(listener.local_addr().unwrap());
         let caller = (nix::unistd::getpid().as_raw(), nix::unistd::gettid().as_raw());
         let log = tracer.stop();
+        assert_rung(&log, "connect");
         let events = log.events(namespace.netns);
         assert_eq!(events.len(), records, "{way}: {events:#?}");
         row(table, way, &events, "connect", caller);
@@ -190,6 +198,7 @@ fn accepting(table: &mut String) {
         drop((listener, streams));
         tracer.wait_for_events(namespace.netns, "close", 2 * connections(way));
         let log = tracer.stop();
+        assert_rung(&log, "accept");
         let events = log.events(namespace.netns);
         if serving.is_some() {
             let accepts = events.iter().filter(|record| record["event"] == "accept").count();

@@ -4,9 +4,11 @@ mod calls;
 mod cgroups;
 mod consumers;
 mod many;
+mod multipath;
 mod names;
 mod netns;
 mod nets;
+mod open;
 mod ports;
 mod verdict;
 

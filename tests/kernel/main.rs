@@ -6,6 +6,8 @@
 mod accept_races;
 mod accepting;
 mod accepting_early;
+mod accepting_early_unseen;
+mod accepting_late;
 mod accepting_mptcp;
 mod accepting_uring;
 mod again;
@@ -33,11 +35,13 @@ mod multipath;
 mod namespace;
 mod on_request;
 mod opening;
+mod opening_shut_down;
 mod pairs;
 mod pending_errors;
 mod processes;
 mod refusing;
 mod resets;
+mod resets_on_request;
 mod scene;
 mod servers;
 #[path = "../support/skip.rs"]

@@ -1,4 +1,4 @@
-//! Events on request: listening, segments that are sent again, resets.
+//! Events on request: listening, and segments that are sent again. resets_on_request.rs has the resets.
 
 use std::io::Read as _;
 use std::io::Write as _;
@@ -12,10 +12,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 use socket2::Domain;
-use socket2::SockRef;
 use socket2::Socket;
 use socket2::Type;
 
+use crate::calls::local;
 use crate::can_trace;
 use crate::connecting::assert_caller;
 use crate::multipath::listen;
@@ -59,6 +59,29 @@ fn listening_begins_and_ends() {
             assert_eq!(event["conn"], pair[0]["conn"], "{event}");
             assert_caller(event);
         }
+    }
+}
+
+#[test]
+fn listening_with_mptcp() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    let tracer = Tracer::start(&["-e", "listen"]);
+    let listener = listen(mptcp_for(v4()), v4());
+    let at = local(&listener);
+    drop(listener);
+    let log = tracer.stop();
+    let events = log.events(namespace.netns);
+    assert_eq!(events.len(), 2, "{events:#?}");
+    for (event, action) in events.iter().zip(["begin", "end"]) {
+        assert_eq!(event["event"], "listen", "{event}");
+        assert_eq!(event["action"], action, "{event}");
+        assert_eq!(event["protocol"], "mptcp", "{event}");
+        assert_eq!(event["conn"], events[0]["conn"], "{event}");
+        assert!(is_end(&event["local"], at), "{event}");
+        assert_caller(event);
     }
 }
 
@@ -231,69 +254,6 @@ fn handshakes(listen: impl FnOnce() -> TcpListener) {
         assert_eq!(answer["protocol"], "tcp", "{answer}");
         assert_caller(answer);
     }
-}
-
-#[test]
-fn a_syn_at_a_closed_port() {
-    if !can_trace() {
-        return;
-    }
-    let namespace = Namespace::enter();
-    for bound in [v4(), v6()] {
-        let closed = TcpListener::bind(bound).unwrap().local_addr().unwrap();
-        let tracer = Tracer::start(&["-e", "connect,reset"]);
-        TcpStream::connect(closed).unwrap_err();
-        let log = tracer.stop();
-        let resets = log.events_of(namespace.netns, "reset");
-        assert_eq!(resets.len(), 2, "{resets:#?}");
-        // What answered: no socket, so nobody.
-        let sent = resets[0];
-        assert_eq!(sent["direction"], "sent", "{sent}");
-        assert!(is_end(&sent["local"], closed), "{sent}");
-        for field in ["state", "process", "conn", "attributed_to"] {
-            assert!(sent.get(field).is_none(), "{sent}");
-        }
-        // What was answered.
-        let received = resets[1];
-        assert_eq!(received["direction"], "received", "{received}");
-        assert_eq!(received["state"], "syn_sent", "{received}");
-        assert!(is_end(&received["remote"], closed), "{received}");
-        assert_eq!(received["local"], sent["remote"], "{received}");
-        assert_caller(received);
-        let connect = log.events_of(namespace.netns, "connect")[0];
-        assert_eq!(connect["conn"], received["conn"], "{connect}");
-        assert_eq!(connect["outcome"], "refused", "{connect}");
-    }
-}
-
-#[test]
-fn a_connection_that_is_reset() {
-    if !can_trace() {
-        return;
-    }
-    let namespace = Namespace::enter();
-    let tracer = Tracer::start(&["-e", "close,reset"]);
-    let listener = TcpListener::bind(v4()).unwrap();
-    let server = listener.local_addr().unwrap();
-    let stream = TcpStream::connect(server).unwrap();
-    let client = stream.local_addr().unwrap();
-    let (mut there, _) = listener.accept().unwrap();
-    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
-    drop(stream);
-    there.read(&mut [0]).unwrap_err();
-    drop(there);
-    let log = tracer.stop();
-    let resets = log.events_of(namespace.netns, "reset");
-    assert_eq!(resets.len(), 2, "{resets:#?}");
-    for (direction, local, remote) in [("sent", client, server), ("received", server, client)] {
-        let reset = log.event(namespace.netns, "reset", local, remote);
-        assert_eq!(reset["direction"], direction, "{reset}");
-        assert_caller(reset);
-        let close = log.event(namespace.netns, "close", local, remote);
-        assert_eq!(reset["conn"], close["conn"], "{reset}");
-    }
-    let received = log.event(namespace.netns, "reset", server, client);
-    assert_eq!(received["state"], "established", "{received}");
 }
 
 #[test]

@@ -417,6 +417,7 @@ fn the_union_is_exact_while_thousands_come_and_go() {
     let (start, ready) = (time("start"), time("ready"));
     let mut told: HashMap<u64, (Vec<&str>, usize)> = HashMap::new();
     let lives: Vec<Life> = books.iter().flat_map(read_book).collect();
+    let mut nobodys: HashMap<u64, &Value> = HashMap::new();
     for record in log.events(namespace.netns) {
         let cookie = if let Some(conn) = record["conn"].as_str() {
             u64::from_str_radix(conn.rsplit('-').next().unwrap(), 16).unwrap()
@@ -429,6 +430,9 @@ fn the_union_is_exact_while_thousands_come_and_go() {
             };
             lives.iter().find(is_it).unwrap_or_else(|| panic!("{record}")).cookie
         };
+        if record.get("process").is_none() {
+            nobodys.insert(cookie, record);
+        }
         let (beginnings, ends) = told.entry(cookie).or_default();
         match record["event"].as_str().unwrap() {
             "close" => *ends += 1,
@@ -460,6 +464,8 @@ fn the_union_is_exact_while_thousands_come_and_go() {
         }
         if life.ending > start {
             assert_eq!((beginnings.len(), ends), (1, 1), "{}", is());
+            // Who closes it held it, though the listing may come too late to see that.
+            assert_eq!(nobodys.get(&life.cookie), None, "{}", is());
             during += usize::from(life.ending < ready);
             through += usize::from(life.begun < before && life.ending > ready);
         }

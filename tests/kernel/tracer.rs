@@ -269,6 +269,14 @@ impl Log {
         self.records.iter().filter(|record| record["netns"] == netns).collect()
     }
 
+    /// The same without the kinds that are told only on request.
+    pub fn default_events(&self, netns: u64) -> Vec<&Value> {
+        let on_request = ["listen", "retransmit", "reset"];
+        let mut events = self.events(netns);
+        events.retain(|record| on_request.iter().all(|kind| record["event"] != *kind));
+        events
+    }
+
     /// The events of a kind in a namespace.
     pub fn events_of(&self, netns: u64, kind: &str) -> Vec<&Value> {
         self.events(netns).into_iter().filter(|record| record["event"] == kind).collect()

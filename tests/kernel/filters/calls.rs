@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 
 use socket2::Domain;
+use socket2::Protocol;
 use socket2::Socket;
 use socket2::Type;
 
@@ -47,6 +50,11 @@ pub type Call<'a> = (&'a str, &'a str, Ends);
 
 /// Makes the calls under a tracer with these arguments, and compares.
 pub fn check(args: &[&str], calls: &[Call<'_>]) {
+    check_of(Protocol::TCP, args, calls);
+}
+
+/// The same by a protocol.
+pub fn check_of(protocol: Protocol, args: &[&str], calls: &[Call<'_>]) {
     if !can_trace() {
         return;
     }
@@ -56,18 +64,21 @@ pub fn check(args: &[&str], calls: &[Call<'_>]) {
         .map(|(from, to, ends)| (from.parse().expect(from), to.parse().expect(to), *ends))
         .collect();
     give_addresses(calls.iter().flat_map(|(from, to, _)| [from.ip(), to.ip()]));
-    let listeners: BTreeMap<SocketAddr, TcpListener> = calls
-        .iter()
-        .map(|&(_, to, _)| to)
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .map(listen)
-        .collect();
+    let listening = || -> BTreeMap<SocketAddr, TcpListener> {
+        let addresses = calls.iter().map(|&(_, to, _)| to).collect::<BTreeSet<_>>();
+        addresses.into_iter().map(|at| (at, listen(protocol, at))).collect()
+    };
 
+    // Who is seen to listen and accepts then is nobody new: of MPTCP that makes a difference.
+    let before = (protocol == Protocol::TCP).then(listening);
     let tracer = Tracer::start(args);
+    let listeners = before.unwrap_or_else(listening);
     let made: Vec<(SocketAddr, SocketAddr, Ends)> = calls
         .iter()
-        .map(|(from, to, ends)| (call(*from, &listeners[to]), canonical(*to), *ends))
+        .map(|(from, to, ends)| {
+            let (client, server) = call(protocol, *from, &listeners[to]);
+            (client, server, *ends)
+        })
         .collect();
     let told: usize = made.iter().map(|(_, _, ends)| ends.count()).sum();
     if told != 0 {
@@ -104,7 +115,8 @@ fn shortened(args: &[&str]) -> String {
 /// The loopback device gets the addresses that it does not have.
 fn give_addresses(addresses: impl Iterator<Item = IpAddr>) {
     let addresses = addresses.map(|address| address.to_canonical());
-    for address in addresses.filter(|ip| !ip.is_loopback()).collect::<BTreeSet<_>>() {
+    let others = addresses.filter(|ip| !ip.is_loopback() && !ip.is_unspecified());
+    for address in others.collect::<BTreeSet<_>>() {
         match address {
             IpAddr::V4(v4) => ip(&["addr", "add", &format!("{v4}/32"), "dev", "lo"]),
             IpAddr::V6(v6) => ip(&["addr", "add", &format!("{v6}/128"), "dev", "lo", "nodad"]),
@@ -112,26 +124,46 @@ fn give_addresses(addresses: impl Iterator<Item = IpAddr>) {
     }
 }
 
-fn listen(at: SocketAddr) -> (SocketAddr, TcpListener) {
-    (at, TcpListener::bind(at).unwrap_or_else(|err| panic!("{at}: {err}")))
+/// A listener.
+pub fn listen(protocol: Protocol, at: SocketAddr) -> TcpListener {
+    let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(protocol)).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.bind(&at.into()).unwrap_or_else(|err| panic!("{at}: {err}"));
+    socket.listen(128).unwrap();
+    socket.into()
 }
 
-/// Calls, is answered, and hangs up; returns from where it called.
-fn call(from: SocketAddr, listener: &TcpListener) -> SocketAddr {
+/// Calls; returns who called, from where and where to.
+pub fn dial(
+    protocol: Protocol,
+    from: SocketAddr,
+    listener: &TcpListener,
+) -> (Socket, SocketAddr, SocketAddr) {
     let to = canonical(listener.local_addr().unwrap());
+    let to = match (to.ip(), from.ip().to_canonical()) {
+        (ip, IpAddr::V4(_)) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, to.port()).into(),
+        (ip, IpAddr::V6(_)) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, to.port()).into(),
+        _ => to,
+    };
     let to = match to.ip() {
         IpAddr::V4(v4) if from.is_ipv6() => SocketAddr::new(v4.to_ipv6_mapped().into(), to.port()),
         _ => to,
     };
-    let socket = Socket::new(Domain::for_address(from), Type::STREAM, None).unwrap();
+    let socket = Socket::new(Domain::for_address(from), Type::STREAM, Some(protocol)).unwrap();
     socket.set_reuse_address(true).unwrap();
     socket.bind(&from.into()).unwrap_or_else(|err| panic!("{from}: {err}"));
     socket.connect(&to.into()).unwrap_or_else(|err| panic!("{from} to {to}: {err}"));
     let client = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, canonical(client), canonical(to))
+}
+
+/// Calls, is answered, and hangs up; returns from where it called, and where to.
+fn call(protocol: Protocol, from: SocketAddr, listener: &TcpListener) -> (SocketAddr, SocketAddr) {
+    let (socket, client, server) = dial(protocol, from, listener);
     let accepted = listener.accept().unwrap();
     drop(socket);
     drop(accepted);
-    canonical(client)
+    (client, server)
 }
 
 /// Records have a v4-mapped address as IPv4.

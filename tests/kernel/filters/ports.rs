@@ -9,8 +9,11 @@ use super::calls::Ends::Neither;
 use super::calls::Ends::Passive;
 use super::calls::check;
 use super::calls::filtered;
+use crate::calls::local;
+use crate::calls::tcp_for;
 use crate::can_trace;
 use crate::namespace::Namespace;
+use crate::namespace::v4;
 use crate::tracer::Tracer;
 
 const ANY: &str = "127.0.0.1:0";
@@ -156,6 +159,26 @@ fn a_listener_has_no_remote_port() {
         drop(TcpListener::bind("127.0.0.1:8000").unwrap());
         let log = tracer.stop();
         assert_eq!(log.events_of(namespace.netns, "listen").len(), told, "{args:?}");
+        assert!(filtered(&log) >= (2 - told) as u64);
+    }
+}
+
+/// The kernel gives it a port once it listens, and it is judged before: once.
+#[test]
+fn a_listener_without_a_port_is_judged_once() {
+    for (ports, told) in [("1024-65535", 0), ("!32768-60999", 2)] {
+        if !can_trace() {
+            return;
+        }
+        let namespace = Namespace::enter();
+        let tracer = Tracer::start(&["-e", "listen", "--local-port", ports]);
+        let socket = tcp_for(v4());
+        socket.listen(1).unwrap();
+        assert_ne!(local(&socket).port(), 0);
+        drop(socket);
+        let log = tracer.stop();
+        let listens = log.events_of(namespace.netns, "listen");
+        assert_eq!(listens.len(), told, "{ports}: {listens:#?}");
         assert!(filtered(&log) >= (2 - told) as u64);
     }
 }
