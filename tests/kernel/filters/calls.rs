@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::fs;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
@@ -16,6 +17,7 @@ use socket2::Type;
 use crate::can_trace;
 use crate::namespace::Namespace;
 use crate::namespace::ip;
+use crate::pairs::wait_until;
 use crate::tracer::Log;
 use crate::tracer::Tracer;
 use crate::tracer::is_end;
@@ -84,6 +86,7 @@ pub fn check_of(protocol: Protocol, args: &[&str], calls: &[Call<'_>]) {
     if told != 0 {
         tracer.wait_for_events(namespace.netns, "close", told);
     }
+    wait_until_all_have_ended();
     let log = tracer.stop();
 
     for (client, server, ends) in &made {
@@ -100,6 +103,17 @@ pub fn check_of(protocol: Protocol, args: &[&str], calls: &[Call<'_>]) {
     assert_eq!(log.events(namespace.netns).len(), 2 * told, "and nothing else");
     let refused = 2 * (2 * made.len() - told) as u64;
     assert!(filtered(&log) >= refused, "{refused} of them were refused: {}", log.stop());
+}
+
+/// Waits until no connection of the namespace is left: MPTCP's end by and by, and what is refused is not seen to end.
+pub fn wait_until_all_have_ended() {
+    let have_ended = |table: &&str| {
+        let sockets = fs::read_to_string(format!("/proc/thread-self/net/{table}")).unwrap();
+        let mut states = sockets.lines().skip(1).map(|line| line.split_whitespace().nth(3));
+        // TIME_WAIT, and listeners.
+        states.all(|state| matches!(state, Some("06" | "0A")))
+    };
+    wait_until(|| ["tcp", "tcp6"].iter().all(have_ended), "the end of all");
 }
 
 /// How many events were refused.

@@ -11,6 +11,7 @@ use super::calls::Ends::Passive;
 use super::calls::check_of;
 use super::calls::dial;
 use super::calls::listen;
+use super::calls::wait_until_all_have_ended;
 use crate::can_trace;
 use crate::namespace::Namespace;
 use crate::tracer::Tracer;
@@ -104,6 +105,7 @@ fn what_nobody_accepts() {
         let from = "127.0.0.1:5000".parse().unwrap();
         let (socket, client, server) = dial(Protocol::MPTCP, from, &listener);
         drop((listener, socket));
+        wait_until_all_have_ended();
         let log = tracer.stop();
         let closes = [(client, server), (server, client)].map(|(local, remote)| {
             let is_it = |close: &&&Value| {
