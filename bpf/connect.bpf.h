@@ -254,6 +254,25 @@ static __always_inline bool is_failure(long returned)
 	return returned < 0 && !(returned <= -ERESTARTSYS && returned >= -ERESTART_RESTARTBLOCK);
 }
 
+/* Who asks for no address gets one of this host's: the one that the socket is bound to, or 127.0.0.1. */
+static __always_inline __be32 complete_ipv4(__be32 ip, __be32 bound)
+{
+	return ip ?: bound ?: bpf_htonl(0x7f000001);
+}
+
+/* Of IPv6 ::1, unless the socket is bound to IPv4. */
+static __always_inline void complete_ipv6(__be32 ip[4], const __u8 bound[16])
+{
+	bool is_bound_to_ipv4 = is_v4_mapped(bound);
+
+	if (is_v4_mapped((const __u8 *)ip)) {
+		ip[3] = complete_ipv4(ip[3], is_bound_to_ipv4 ? ((const __be32 *)bound)[3] : 0);
+	} else if (is_unspecified((const __u8 *)ip)) {
+		ip[2] = is_bound_to_ipv4 ? bpf_htonl(0xffff) : 0;
+		ip[3] = is_bound_to_ipv4 ? bpf_htonl(0x7f000001) : bpf_htonl(1);
+	}
+}
+
 /* The peer that was asked for. */
 static __always_inline void read_asked_for(struct cl_conn *conn, const struct connect_call *call)
 {
@@ -267,6 +286,7 @@ static __always_inline void read_asked_for(struct cl_conn *conn, const struct co
 	const __s32 ipv4_length = 16, ipv6_length = 24, with_interface = 28;
 	const void *address = (const void *)call->address;
 	__s32 length = call->address_length;
+	__be32 bound;
 
 	conn->unknown |= CL_NO_REMOTE;
 	conn->remote_port = 0;
@@ -279,15 +299,10 @@ static __always_inline void read_asked_for(struct cl_conn *conn, const struct co
 		if (length >= with_interface && !conn->scope_id)
 			bpf_probe_read_user(&conn->scope_id, 4, address + ipv6_length);
 		__builtin_memcpy(conn->remote_ip, asked.ipv6, sizeof(asked.ipv6));
-		if (is_unspecified(conn->remote_ip)) /* the kernel takes it for ::1 */
-			conn->remote_ip[15] = 1;
+		complete_ipv6((__be32 *)conn->remote_ip, conn->local_ip);
 	} else if (asked.family == AF_INET) {
-		/* no address is the one that it is bound to, or 127.0.0.1 */
-		if (!asked.ipv4 && conn->family == AF_INET)
-			asked.ipv4 = *(__be32 *)conn->local_ip;
-		if (!asked.ipv4)
-			asked.ipv4 = bpf_htonl(0x7f000001);
-		*(__be32 *)conn->remote_ip = asked.ipv4;
+		bound = conn->family == AF_INET ? *(__be32 *)conn->local_ip : 0;
+		*(__be32 *)conn->remote_ip = complete_ipv4(asked.ipv4, bound);
 	} else {
 		return;
 	}

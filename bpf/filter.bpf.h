@@ -106,11 +106,22 @@ static __always_inline bool cgroup_admits(struct task_struct *task)
 	return admitted;
 }
 
+static __always_inline bool comm_admits(const __u8 comm[16])
+{
+	__u64 name[2];
+
+	__builtin_memcpy(name, comm, sizeof(name));
+	return list_admits(&comm_filter, config.comms, name);
+}
+
 static __always_inline bool process_admits(const struct cl_owner *owner, struct task_struct *task)
 {
-	return owner->pid != shared.self && list_admits(&pid_filter, config.pids, &owner->pid) &&
-	       list_admits(&uid_filter, config.uids, &owner->uid) &&
-	       list_admits(&comm_filter, config.comms, &owner->comm) && cgroup_admits(task);
+	/* not every kernel takes a key from where owner may be */
+	__u32 pid = owner->pid, uid = owner->uid;
+
+	return pid != shared.self && list_admits(&pid_filter, config.pids, &pid) &&
+	       list_admits(&uid_filter, config.uids, &uid) && comm_admits(owner->comm) &&
+	       cgroup_admits(task);
 }
 
 /* Nobody is not user 0: only lists of exclusions, or none, admit him. */
@@ -162,10 +173,11 @@ static __always_inline bool far_end_admits(const struct cl_conn *conn)
 	const __u8 *known = conn->unknown & CL_NO_REMOTE ? conn->local_ip : conn->remote_ip;
 	/* a v4-mapped connection counts as IPv4, as it is written */
 	__u32 family = conn->family == AF_INET || is_v4_mapped(known) ? CL_IPV4 : CL_IPV6;
+	__u32 netns = conn->netns; /* as in process_admits() */
 
 	return (config.families & family) &&
 	       (!config.remote_ports || port_admits(remote_port_set, conn->remote_port)) &&
-	       list_admits(&namespace_filter, config.namespaces, &conn->netns) &&
+	       list_admits(&namespace_filter, config.namespaces, &netns) &&
 	       network_admits(&remote_network_filter, config.remote_networks, conn->family,
 			      conn->remote_ip, conn->unknown & CL_NO_REMOTE);
 }

@@ -99,10 +99,11 @@ static __always_inline bool tells_something(__u8 old_state, __u8 new_state)
 	case TCP_ESTABLISHED:
 	case TCP_CLOSE:
 		return true;
-	case TCP_FIN_WAIT1: /* who ends it, and whether it was accepted unseen */
+	case TCP_FIN_WAIT1: /* who ends it, whether it was accepted unseen, or given up half open */
 	case TCP_CLOSE_WAIT:
-		return (asked_for(CL_CLOSE) || config.accept_rung == CL_ACCEPT_SYSCALL) &&
-		       (old_state == TCP_ESTABLISHED || old_state == TCP_SYN_RECV);
+		return old_state == TCP_SYN_RECV ||
+		       (old_state == TCP_ESTABLISHED &&
+			(asked_for(CL_CLOSE) || config.accept_rung == CL_ACCEPT_SYSCALL));
 	case TCP_LAST_ACK: /* the process closes what may have been accepted unseen */
 		return config.accept_rung == CL_ACCEPT_SYSCALL;
 	default:

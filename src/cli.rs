@@ -106,7 +106,7 @@ struct Options {
     /// Kinds of events to write: connect, accept, close, open, listen,
     /// retransmit, reset, or all
     ///
-    /// `open` tells of the connections that are there at start, and with `listen` of the listeners. `start`,
+    /// `open` tells of the connections that are there at start, `listen` of the listeners that are, too. `start`,
     /// `ready`, `loss`, `heartbeat` and `stop` are the ledger's own and are always written.
     #[arg(
         short,

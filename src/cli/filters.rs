@@ -62,7 +62,8 @@ pub struct FilterOptions {
     /// Only processes in these cgroups and those below; `!` excludes
     ///
     /// A path below the mount of the version 2 hierarchy, as /system.slice/nginx.service, or one of the
-    /// file system, as /sys/fs/cgroup/system.slice. It must be there when tracing begins.
+    /// file system, as /sys/fs/cgroup/system.slice. It must be there when tracing begins. One that is made again
+    /// later is another, as a service's is when systemd restarts it: then name the slice above it.
     #[arg(long, value_name = "PATH", help_heading = HEADING, allow_hyphen_values = true)]
     cgroup: Vec<CgroupList>,
 

@@ -36,8 +36,16 @@ use crate::tracer::Tracer;
 use crate::uring::By;
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-const BEGIN: &str = "<!-- coverage of tracepoint/syscalls: begin -->\n";
-const END: &str = "<!-- coverage of tracepoint/syscalls: end -->\n";
+
+/// Where a table stands in it.
+const BEGIN: &str = "<!-- coverage: begin -->\n";
+const END: &str = "<!-- coverage: end -->\n";
+
+/// Where the rows stand that differ where reads and writes are not seen.
+const BLIND_BEGIN: &str = "<!-- coverage before Linux 6.3: begin -->\n";
+const BLIND_END: &str = "<!-- coverage before Linux 6.3: end -->\n";
+
+const HEAD: &str = "| way | told as | process | `attributed_to` |\n| --- | --- | --- | --- |\n";
 
 /// Where no packet gets to.
 const NOWHERE: &str = "198.51.100.7:80";
@@ -151,10 +159,12 @@ fn row(table: &mut String, way: &str, records: &[&Value], event: &str, caller: (
     writeln!(table, "| {way} | {cells} |").unwrap();
 }
 
-/// The table is about this rung of the ladder.
+/// What it is tried on: the rung that this kernel is known to carry, or the one that tests/vm/ means to try.
 fn assert_rung(log: &Log, ladder: &str) {
+    let wanted = std::env::var("CONNLEDGER_RUNG");
+    let wanted = wanted.as_deref().unwrap_or("tracepoint/syscalls/");
     let hook = log.records[0]["hooks"][ladder].as_str().unwrap();
-    assert!(hook.starts_with("tracepoint/syscalls/"), "{hook}");
+    assert!(hook.starts_with(wanted), "{hook}");
 }
 
 fn connecting(table: &mut String) {
@@ -173,7 +183,9 @@ fn connecting(table: &mut String) {
     }
 }
 
-fn accepting(table: &mut String) {
+/// Returns whether reads and writes are seen on this kernel.
+fn accepting(table: &mut String) -> bool {
+    let mut sees_io = false;
     for (way, serving) in ACCEPTING {
         let namespace = Namespace::enter();
         let tracer = Tracer::start(&["-e", "accept,close"]);
@@ -197,8 +209,13 @@ fn accepting(table: &mut String) {
         }
         drop((listener, streams));
         tracer.wait_for_events(namespace.netns, "close", 2 * connections(way));
+        if serving.is_some() {
+            // What nobody saw accept may be told as late as that a ring lets go of it.
+            tracer.wait_for_events(namespace.netns, "accept", connections(way));
+        }
         let log = tracer.stop();
         assert_rung(&log, "accept");
+        sees_io = log.records[0]["hooks"].get("io").is_some();
         let events = log.events(namespace.netns);
         if serving.is_some() {
             let accepts = events.iter().filter(|record| record["event"] == "accept").count();
@@ -211,6 +228,7 @@ fn accepting(table: &mut String) {
             row(table, way, &theirs, "close", (pid, pid));
         }
     }
+    sees_io
 }
 
 #[test]
@@ -218,18 +236,36 @@ fn the_readme_says_what_is_seen() {
     if !can_trace() {
         return;
     }
-    let mut table = "| way | told as | process | `attributed_to` |\n".to_owned();
-    table.push_str("| --- | --- | --- | --- |\n| **connecting** | | | |\n");
+    let mut table = format!("{HEAD}| **connecting** | | | |\n");
     connecting(&mut table);
     table.push_str("| **accepting** | | | |\n");
-    accepting(&mut table);
+    let sees_io = accepting(&mut table);
 
     let readme = fs::read_to_string(README).unwrap();
-    let (before, rest) = readme.split_once(BEGIN).expect("the table's place in the README");
-    let (told, after) = rest.split_once(END).expect("the table's end in the README");
-    if std::env::var("GOLDEN").is_ok_and(|what| what == "write") {
-        fs::write(README, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+    let told = between(&readme, BEGIN, END);
+    if sees_io && std::env::var("GOLDEN").is_ok_and(|what| what == "write") {
+        fs::write(README, readme.replace(told, &table)).unwrap();
         return;
     }
+    let told = if sees_io {
+        told.to_owned()
+    } else {
+        with_rows_of(told, between(&readme, BLIND_BEGIN, BLIND_END))
+    };
     assert_eq!(told, table, "GOLDEN=write cargo test --test kernel coverage writes it anew");
+}
+
+fn between<'a>(readme: &'a str, begin: &str, end: &str) -> &'a str {
+    let (_, rest) = readme.split_once(begin).expect("a table's place in the README");
+    rest.split_once(end).expect("its end in the README").0
+}
+
+/// A table with the rows that another has of the same ways.
+fn with_rows_of(table: &str, other: &str) -> String {
+    let way = |row: &str| row.split(" | ").next().map(str::to_owned);
+    let lines = table.lines().map(|row| {
+        let replaced = other.lines().skip(2).find(|other| way(other) == way(row));
+        format!("{}\n", replaced.unwrap_or(row))
+    });
+    lines.collect()
 }

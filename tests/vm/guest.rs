@@ -27,6 +27,9 @@ const MACHINE: &str = "-M q35 -accel tcg,thread=multi,tb-size=256 -cpu Nehalem -
 /// It reboots when it panics, which ends QEMU.
 const KERNEL: &str = "console=ttyS0 panic=-1 quiet mitigations=off nokaslr";
 
+/// What its first process has in its environment: where the program is that is tested.
+const INIT: &str = concat!("CONNLEDGER=", env!("CARGO_BIN_EXE_connledger"));
+
 /// A machine that runs, or has run.
 pub struct Guest {
     qemu: Child,
@@ -56,7 +59,7 @@ impl Guest {
             .arg(kernel)
             .arg("-initrd")
             .arg(ramdisk(folder.path()))
-            .args(["-append", KERNEL])
+            .args(["-append", &format!("{KERNEL} {INIT}")])
             .stdin(Stdio::null())
             .stderr(console.try_clone().expect("a console"))
             .stdout(console)

@@ -1,4 +1,4 @@
-//! The file system of a guest: this very program with what it needs to run, in a ramdisk.
+//! The file system of a guest: this very program, and the kernel tests, with what they need to run, in a ramdisk.
 
 use std::env;
 use std::fs;
@@ -10,6 +10,9 @@ use std::process::Command;
 
 /// The guest's first process.
 const INIT: &str = include_str!("init");
+
+/// What the kernel tests hold against what they see.
+const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
 
 /// Makes a ramdisk in a folder. Paths are the same inside as here, for this program knows them from when it was built.
 pub fn ramdisk(folder: &Path) -> PathBuf {
@@ -26,14 +29,29 @@ pub fn ramdisk(folder: &Path) -> PathBuf {
         add(&root, &found(program), &format!("bin/{program}"));
     }
     add(&root, &env::current_exe().unwrap(), "tests");
+    add(&root, &kernel_tests(), "kernel-tests");
     let connledger = env!("CARGO_BIN_EXE_connledger");
     add(&root, Path::new(connledger), connledger);
+    fs::copy(README, inside(&root, README)).unwrap();
 
     let image = folder.join("ramdisk");
     let mut pack = Command::new("sh");
     pack.args(["-ec", r#"cd "$1"; busybox find . | busybox cpio -o -H newc >"$2""#, "sh"]);
     assert!(pack.arg(&root).arg(&image).status().unwrap().success());
     image
+}
+
+/// The kernel tests as they were built last: `cargo test` builds all tests before it runs the first.
+fn kernel_tests() -> PathBuf {
+    let this = env::current_exe().unwrap();
+    let built = fs::read_dir(this.parent().unwrap()).unwrap().map(|file| file.unwrap().path());
+    let programs = built.filter(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("kernel-") && !name.contains('.')
+    });
+    programs
+        .max_by_key(|path| fs::metadata(path).and_then(|data| data.modified()).unwrap())
+        .expect("the kernel tests: cargo test --no-run --test kernel")
 }
 
 /// Where a path of the guest's lies.
