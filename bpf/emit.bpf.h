@@ -51,6 +51,11 @@ static __always_inline bool admit(enum cl_kind kind, bool verdict)
 }
 
 /*
+ * Functions that are not static, and take none of the kernel's typed pointers, are verified once in each program, and not
+ * again at each call: most of what a start takes is verifying.
+ */
+
+/*
  * Wakes the consumer if it asked for that. To be called after the submit, which is a full barrier:
  *
  *   producer: submit the record; read the request; reserve a carrier; take the request back;
@@ -68,22 +73,23 @@ static __always_inline bool admit(enum cl_kind kind, bool verdict)
  * One wake-up per sleep, however many events follow. tests/wakeups.rs goes through every order of
  * these steps.
  */
-static __always_inline void wake_consumer(void)
+__noinline int wake_consumer(void)
 {
 	__u32 request = READ_ONCE(shared.wake);
 	void *carrier;
 
 	if (request == CL_WAKE_NEVER)
-		return;
+		return 0;
 	if (request == CL_WAKE_AT_WATERMARK &&
 	    bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) < config.watermark)
-		return;
+		return 0;
 	carrier = bpf_ringbuf_reserve(&events, 8, 0);
 	if (!carrier)
-		return;
+		return 0;
 	/* Who comes second wakes all the same: its carrier hid what the first one's wake-up was for. */
 	__sync_val_compare_and_swap(&shared.wake, request, CL_WAKE_NEVER);
 	bpf_ringbuf_discard(carrier, BPF_RB_FORCE_WAKEUP);
+	return 0;
 }
 
 /*
@@ -91,15 +97,16 @@ static __always_inline void wake_consumer(void)
  * after its last look into the ring and before it sleeps. So either it sees the word, or the carrier is still in
  * the ring and wakes it, also from a doze. This is no request's business: it takes none back.
  */
-static __noinline void want_io(void)
+__noinline int want_io(void)
 {
 	void *carrier;
 
 	if (READ_ONCE(shared.want_io) || __sync_val_compare_and_swap(&shared.want_io, 0, 1))
-		return;
+		return 0;
 	carrier = bpf_ringbuf_reserve(&events, 8, 0);
 	if (carrier) /* without room, it is awake or waits for an output: it reads the word after that */
 		bpf_ringbuf_discard(carrier, BPF_RB_FORCE_WAKEUP);
+	return 0;
 }
 
 static __always_inline void submit(void *record)

@@ -41,10 +41,7 @@ static __always_inline void identify_task(struct cl_owner *owner, struct task_st
 	owner->admitted = process_admits(owner, task);
 }
 
-/*
- * As identify_task(), the current one. Functions that are not static and take no typed pointers of the kernel's are
- * verified once, and not again at each call: most of what a start takes is verifying.
- */
+/* As identify_task(), the current one. */
 __noinline int identify(struct cl_owner *owner, __u32 attribution)
 {
 	if (owner)
