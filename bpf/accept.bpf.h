@@ -291,8 +291,8 @@ static __always_inline void used_early(struct sock *sk)
 	struct acceptor acceptor = {};
 	__u64 key = (__u64)sk;
 
-	if (bpf_map_lookup_elem(&acceptors,
-				&key)) /* its accept was seen, or another thread is ahead of this one */
+	/* otherwise its accept was seen, or another thread is ahead of this one */
+	if (bpf_map_lookup_elem(&acceptors, &key))
 		return;
 	identify(&acceptor.owner, CL_BY_IO);
 	acceptor.accepted_ns = bpf_ktime_get_boot_ns();
@@ -310,7 +310,7 @@ static __always_inline void used(struct sock *sk)
 	c = bpf_sk_storage_get(&connections, sk, NULL, 0);
 	if (!c || c->accepted || c->protocol == CL_MPTCP_SUBFLOW)
 		return;
-	if (c->tcp_state == TCP_LISTEN && sk->__sk_common.skc_state == TCP_SYN_RECV)
+	if (c->opened_by == CL_SIDE_UNKNOWN && sk->__sk_common.skc_state == TCP_SYN_RECV)
 		used_early(sk);
 	if (c->opened_by != CL_SIDE_REMOTE)
 		return;

@@ -36,10 +36,21 @@ fn unseen(
 ) -> Option<(Value, Value, Value)> {
     let scene = Scene::with(&["-e", "all"], fast_open)?;
     let listener = TcpListener::bind(v4()).unwrap();
+    Some(unseen_by(scene, &listener, doing, data, then))
+}
+
+/// The same with a listener of the scene's.
+fn unseen_by(
+    scene: Scene,
+    listener: &TcpListener,
+    doing: Doing,
+    data: &[u8],
+    then: impl FnOnce(&TcpStream, Dropping, &dyn Fn()),
+) -> (Value, Value, Value) {
     let server = listener.local_addr().unwrap();
     let [(used, is_used), (ended, end)] = [(); 2].map(|()| nix::unistd::pipe().unwrap());
     let child = forked(|| {
-        serve(&listener, Accepting::Plain, doing, &scene.tracer);
+        serve(listener, Accepting::Plain, doing, &scene.tracer);
         nix::unistd::write(&is_used, &[0]).unwrap();
         nix::unistd::read(&ended, &mut [0]).unwrap();
     });
@@ -67,7 +78,7 @@ fn unseen(
             assert_eq!(record["process"]["pid"], pid, "{record}");
         }
     }
-    Some((accept.clone(), client_close, close))
+    (accept.clone(), client_close, close)
 }
 
 /// The child has ended before anything passes.
@@ -85,6 +96,19 @@ fn read_and_closed() {
     assert_ended(&client, "remote", "");
     assert_ended(&server, "local", "");
     assert_bytes(&client, 5, 0);
+    assert_bytes(&server, 0, 5);
+}
+
+#[test]
+fn read_and_closed_at_a_listener_of_before() {
+    let mut listener = None;
+    let scene = Scene::with(&["-e", "connect,accept,close,reset"], || {
+        fast_open();
+        listener = Some(TcpListener::bind(v4()).unwrap());
+    });
+    let Some(scene) = scene else { return };
+    let (_, _, server) = unseen_by(scene, &listener.unwrap(), Doing::Read, b"abcde", over_first);
+    assert_ended(&server, "local", "");
     assert_bytes(&server, 0, 5);
 }
 
