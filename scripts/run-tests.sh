@@ -78,7 +78,7 @@ one=$(
 # Ahead of the others those that must be alone, for each waits until all that run have ended; then those that wait for
 # the kernel longest. A module of the kernel tests that is not named here costs time, and nothing else.
 in_order() {
-	sed -E 's/^(accept_races|books|filters::consumers|following_io|opening|wakeups)::/1 &/; t
+	sed -E 's/^(accept_races|books|filters::consumers|following_io|opening|opening_busy|wakeups)::/1 &/; t
 		s/^(timeouts|unanswered)::/2 &/; t
 		s/^/3 /' | sort -s -k 1,1 | cut -d ' ' -f 2
 }

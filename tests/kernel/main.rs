@@ -35,6 +35,7 @@ mod multipath;
 mod namespace;
 mod on_request;
 mod opening;
+mod opening_busy;
 mod opening_shut_down;
 mod pairs;
 mod pending_errors;

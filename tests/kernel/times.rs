@@ -5,14 +5,27 @@ use std::net::TcpStream;
 use std::ops::RangeInclusive;
 use std::thread;
 use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use serde_json::Value;
 
 use crate::namespace::v4;
-use crate::opening::now;
-use crate::opening::unix_ns;
 use crate::scene::Scene;
 
 /// The kernel's clocks are read one after the other, and are steered apart by a little.
 const TOLERANCE_NS: u64 = 1_000_000;
+
+/// The wall clock, nanoseconds since 1970.
+pub fn now() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap()
+}
+
+/// When a record's event was, nanoseconds since 1970.
+pub fn unix_ns(record: &Value) -> u64 {
+    let time: jiff::Timestamp = record["time"].as_str().unwrap().parse().unwrap();
+    u64::try_from(time.as_nanosecond()).unwrap()
+}
 
 /// Does something, and returns what it gave and when that was, with time enough around it that no two overlap.
 fn timed<T>(work: impl FnOnce() -> T) -> (T, RangeInclusive<u64>) {
