@@ -197,8 +197,6 @@ static __always_inline void passive_established(struct sock *sk, struct connecti
 	c->had_process = 0;
 	c->syn_counted = 0;
 	c->bytes_in_syn = 0;
-	c->reset_received = 0;
-	c->given_up = 0;
 	judge_socket(c, sk);
 	c->cookie = 0;
 	if (c->protocol == CL_MPTCP_SUBFLOW)
@@ -362,9 +360,7 @@ static __always_inline void accept_returned(long fd)
 		acceptor.cookie = waiting->cookie;
 		established_ns = waiting->established_ns;
 		conn = waiting->conn;
-		/* of MPTCP the state must learn all the same: it is judged anew, by its addresses */
-		taken_by_owner = conn.protocol != CL_MPTCP &&
-				 same_owner(&acceptor.owner, &waiting->owner);
+		taken_by_owner = same_owner(&acceptor.owner, &waiting->owner);
 		admitted = owner_admits(&waiting->owner);
 	} else {
 		acceptor.cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);

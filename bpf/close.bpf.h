@@ -17,7 +17,7 @@ static __always_inline __u32 answers(const struct tcp_sock *tp, const struct con
 	return tp->segs_out - (c->fin_alone ? tp->total_retrans + 1 : tp->data_segs_out);
 }
 
-/* This end is about to send FIN, or had sent it when tracing began. */
+/* What had come when this end sent FIN, or, if that was before tracing, when it began. */
 static __always_inline void note_fin(struct sock *sk, struct connection *c)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
@@ -27,7 +27,7 @@ static __always_inline void note_fin(struct sock *sk, struct connection *c)
 	c->segments_at_fin = tp->data_segs_in;
 	c->bytes_at_fin = tp->bytes_received;
 	c->fin_alone = tp->snd_nxt == tp->write_seq;
-	c->answers_at_fin = answers(tp, c) + c->fin_alone;
+	c->answers_at_fin = answers(tp, c);
 }
 
 /* ESTABLISHED → FIN_WAIT1 */
@@ -35,16 +35,18 @@ static __always_inline void fin_sent(struct sock *sk, struct connection *c)
 {
 	c->first_fin = CL_SIDE_LOCAL;
 	note_fin(sk, c);
+	c->answers_at_fin += c->fin_alone; /* it is about to leave, and is no answer */
 }
 
 /* Data came for a process that had closed both directions, and was not taken: the kernel resets. */
-static __always_inline bool data_after_close(struct sock *sk, const struct tcp_sock *tp,
-					     const struct connection *c)
+static __always_inline bool data_after_close(const struct sock *sk, const struct tcp_sock *tp,
+					     const struct connection *c, __u8 state)
 {
 	__u32 segments = tp->data_segs_in - c->segments_at_fin;
 
 	/* data that came before, and is sent again, is acknowledged at once; new data is not */
-	return sk->sk_shutdown & RCV_SHUTDOWN && !has_flag(sk, SOCK_DONE) && segments &&
+	return (state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2) &&
+	       sk->sk_shutdown & RCV_SHUTDOWN && !has_flag(sk, SOCK_DONE) && segments &&
 	       (__s32)(answers(tp, c) - c->answers_at_fin) < (__s32)segments &&
 	       (__u32)tp->bytes_received == c->bytes_at_fin;
 }
@@ -65,8 +67,9 @@ static __always_inline bool ends_in_silence(const struct sock *sk, const struct 
 
 /*
  * The error that has ended the connection; 0 if it was none. What the socket has may be but the network's last word to a
- * process that asked for it (IP_RECVERR), on a connection that went on: both sides' FIN went through, or the process
- * closed it. And a process that keeps asking (SO_ERROR) may have taken what a RST left before the state changes.
+ * process that asked for it (IP_RECVERR), on a connection that went on: if both sides' FIN went through, or the process
+ * closed it, that shows. And a process that keeps asking (SO_ERROR) may have taken what a RST left before the state
+ * changes.
  */
 static __always_inline __u32 error_at_end(struct sock *sk, const struct tcp_sock *tp,
 					  const struct connection *c, __u8 old_state)
@@ -110,9 +113,7 @@ static __always_inline bool reset_here(struct sock *sk, const struct tcp_sock *t
 	if (!tp) /* MPTCP */
 		return !error && established;
 	if (error) /* a reset was received; but data after a full close leaves the same */
-		return error == ECONNRESET &&
-		       (old_state == TCP_FIN_WAIT1 || old_state == TCP_FIN_WAIT2) &&
-		       data_after_close(sk, tp, c);
+		return error == ECONNRESET && data_after_close(sk, tp, c, old_state);
 	if (established) /* linger 0, unread data, a disconnect, a listener that went away */
 		return true;
 	if (old_state != TCP_FIN_WAIT2) /* in order, the peer has seen all, our FIN too */
@@ -120,7 +121,7 @@ static __always_inline bool reset_here(struct sock *sk, const struct tcp_sock *t
 	/* in order, the peer's FIN came, or the kernel waits for it without the process */
 	if (has_flag(sk, SOCK_DONE))
 		return false;
-	return !has_flag(sk, SOCK_DEAD) || tp->linger2 < 0 || data_after_close(sk, tp, c);
+	return !has_flag(sk, SOCK_DEAD) || tp->linger2 < 0 || data_after_close(sk, tp, c, old_state);
 }
 
 /*

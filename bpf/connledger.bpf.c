@@ -286,17 +286,24 @@ int BPF_PROG(tcp_send_reset, struct sock *sk, struct sk_buff *skb)
 	return 0;
 }
 
-/* trace_tcp_receive_reset(struct sock *sk), since 4.16: before it has an effect. */
+/*
+ * trace_tcp_receive_reset(struct sock *sk), since 4.16: before it has an effect. Called also where none was received, but
+ * data after a full close, for which the kernel does the same.
+ */
 SEC("tp_btf/tcp_receive_reset")
 int BPF_PROG(tcp_receive_reset, struct sock *sk)
 {
 	struct connection *c = bpf_sk_storage_get(&connections, sk, NULL, 0);
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	__u8 state = sk->__sk_common.skc_state;
 	struct subject subject;
 
 	if (c)
 		c->reset_received = 1;
-	if (asked_for(CL_RESET) && fill_subject(&subject, sk))
-		tell_reset(&subject, sk->__sk_common.skc_state, false);
+	if (!asked_for(CL_RESET) || (c && tp && data_after_close(sk, tp, c, state)))
+		return 0;
+	if (fill_subject(&subject, sk))
+		tell_reset(&subject, state, false);
 	return 0;
 }
 

@@ -135,8 +135,8 @@ static __always_inline void held_by(struct task_struct *task, struct sock *sk, s
 
 	identify_task(&owner, task, CL_BY_HOLDER);
 	judge_for(sk, c, &owner);
-	/* a listener's is its connections', too, and they are judged by their own ends */
-	if (c->verdict || sk->__sk_common.skc_state == TCP_LISTEN)
+	/* a listener's is its connections', too, and what is not established yet is judged by ends that it will have */
+	if (c->verdict || !is_connection(sk->__sk_common.skc_state))
 		announce_task(&owner, task);
 	give_owner(c, &owner);
 }

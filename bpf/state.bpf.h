@@ -26,7 +26,7 @@ struct connection {
 	__u8 had_process;      /* a process had it in its hands, though nobody was seen to accept */
 	__u8 listed;           /* an open has told of it */
 	__u8 error_before;     /* what the socket's error was when it began to connect */
-	__u8 reset_received;   /* a RST has come, and ends it */
+	__u8 reset_received;   /* a RST has come, or data after a full close, and ends it */
 	__u8 given_up;         /* told as a failed connect, though the socket goes on */
 };
 

@@ -39,7 +39,7 @@ static __always_inline void closed(struct sock *sk, struct connection *c, __u8 o
 			c->first_fin = first_fin_of(old_state);
 		settle_owner(sk, c, is_at_work(sk, c));
 		/* it was judged before MPTCP gave it its addresses */
-		if (c->protocol == CL_MPTCP && c->opened_by == CL_SIDE_REMOTE && !c->accepted)
+		if (c->protocol == CL_MPTCP && c->opened_by == CL_SIDE_REMOTE)
 			judge_socket(c, sk);
 		tell_open_before_close(sk, c, old_state, now);
 		tell_close(sk, c, old_state, now);
@@ -102,10 +102,10 @@ static __always_inline bool tells_something(__u8 old_state, __u8 new_state)
 	case TCP_FIN_WAIT1: /* who ends it, whether it was accepted unseen, or given up half open */
 	case TCP_CLOSE_WAIT:
 		return old_state == TCP_SYN_RECV ||
-		       (old_state == TCP_ESTABLISHED &&
-			(asked_for(CL_CLOSE) || config.accept_rung == CL_ACCEPT_SYSCALL));
-	case TCP_LAST_ACK: /* the process closes what may have been accepted unseen */
-		return config.accept_rung == CL_ACCEPT_SYSCALL;
+		       (old_state == TCP_ESTABLISHED && (asked_for(CL_CLOSE) || asked_for(CL_OPEN) ||
+							 config.accept_rung == CL_ACCEPT_SYSCALL));
+	case TCP_LAST_ACK: /* the process closes what was open before, or may have been accepted unseen */
+		return asked_for(CL_OPEN) || config.accept_rung == CL_ACCEPT_SYSCALL;
 	default:
 		return false;
 	}
