@@ -11,6 +11,7 @@ use std::net::TcpListener;
 use std::net::TcpStream;
 use std::os::fd::AsFd as _;
 use std::os::fd::AsRawFd as _;
+use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::Duration;
 
@@ -71,20 +72,20 @@ fn live(enough: impl Fn() -> bool, kept: usize) -> Vec<Life> {
     lives
 }
 
-#[test]
-fn the_union_is_exact_while_thousands_come_and_go() {
-    const PROCESSES: usize = 4;
-    if !can_trace() {
-        return;
-    }
-    let namespace = Namespace::enter_alone();
-    let (wait, stop) = nix::unistd::pipe().unwrap();
-    nix::fcntl::fcntl(&wait, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
-    let books: Vec<_> = (0..PROCESSES).map(|_| tempfile::tempfile().unwrap()).collect();
-    let children: Vec<_> = books
-        .iter()
-        .zip([2, 20, 200, 600])
-        .map(|(book, kept)| {
+/// Processes that live so.
+struct Busy {
+    children: Vec<Child>,
+    books: Vec<File>,
+    stop: OwnedFd,
+}
+
+impl Busy {
+    fn begin() -> Self {
+        const KEPT: [usize; 4] = [2, 20, 200, 600];
+        let (wait, stop) = nix::unistd::pipe().unwrap();
+        nix::fcntl::fcntl(&wait, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+        let books = KEPT.map(|_| tempfile::tempfile().unwrap());
+        let children = books.iter().zip(KEPT).map(|(book, kept)| {
             forked(|| {
                 // A byte, or the end of the test.
                 let enough = || nix::unistd::read(wait.as_fd(), &mut [0]).is_ok();
@@ -96,14 +97,36 @@ fn the_union_is_exact_while_thousands_come_and_go() {
                 let mut book: &File = book;
                 book.write_all(text.as_bytes()).unwrap();
             })
-        })
-        .collect();
-    thread::sleep(Duration::from_millis(400));
+        });
+        let children = children.collect();
+        thread::sleep(Duration::from_millis(400));
+        Self { children, books: books.into(), stop }
+    }
+
+    /// What they did.
+    fn end(self) -> Vec<Life> {
+        nix::unistd::write(&self.stop, &vec![0; self.children.len()]).unwrap();
+        self.children.into_iter().for_each(Child::wait);
+        self.books.iter().flat_map(read_book).collect()
+    }
+}
+
+/// The cookie in a connection's name.
+fn cookie_of(conn: &str) -> u64 {
+    u64::from_str_radix(conn.rsplit('-').next().unwrap(), 16).unwrap()
+}
+
+#[test]
+fn the_union_is_exact_while_thousands_come_and_go() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter_alone();
+    let busy = Busy::begin();
     let before = now();
     let tracer = Tracer::start(&["--ring-size", "64MiB"]);
     thread::sleep(Duration::from_millis(300));
-    nix::unistd::write(&stop, &[0; PROCESSES]).unwrap();
-    children.into_iter().for_each(Child::wait);
+    let lives = busy.end();
     let log = tracer.stop();
     assert_eq!(log.stop()["lost"], 0, "{}", log.stop());
 
@@ -111,11 +134,10 @@ fn the_union_is_exact_while_thousands_come_and_go() {
     // The hooks were attached when `start` was made.
     let (start, ready) = (time("start"), time("ready"));
     let mut told: HashMap<u64, (Vec<&str>, usize)> = HashMap::new();
-    let lives: Vec<Life> = books.iter().flat_map(read_book).collect();
     let mut nobodys: HashMap<u64, &Value> = HashMap::new();
     for record in log.events(namespace.netns) {
         let cookie = if let Some(conn) = record["conn"].as_str() {
-            u64::from_str_radix(conn.rsplit('-').next().unwrap(), 16).unwrap()
+            cookie_of(conn)
         } else {
             // Accepted, but established before anybody asked for its cookie, and so before tracing.
             let ports = ["local", "remote"].map(|end| record[end]["port"].as_u64().unwrap());
@@ -167,6 +189,40 @@ fn the_union_is_exact_while_thousands_come_and_go() {
     }
     assert!(told.is_empty(), "nobody's: {told:?}");
     assert!(earlier > 1000 && through > 500 && during > 20, "{earlier}, {through}, {during}");
+}
+
+/// Also where no end is asked for: who closes is seen all the same.
+#[test]
+fn what_is_closed_while_it_is_listed_has_a_process() {
+    const ROUNDS: usize = 20;
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter_alone();
+    let mut during = 0;
+    for _ in 0..ROUNDS {
+        let busy = Busy::begin();
+        let log = Tracer::start(&["-e", "open"]).stop();
+        let lives = busy.end();
+        assert_eq!(log.stop()["lost"], 0, "{}", log.stop());
+        let opens: HashMap<u64, &Value> = log
+            .events_of(namespace.netns, "open")
+            .into_iter()
+            .map(|open| (cookie_of(open["conn"].as_str().unwrap()), open))
+            .collect();
+        let [start, ready] =
+            ["start", "ready"].map(|kind| unix_ns(log.of_kind(kind).next().unwrap()));
+        // What was closed before `start` may end later, and is nobody's.
+        for life in lives.iter().filter(|life| start < life.ending && life.ending < ready) {
+            let Some(open) = opens.get(&life.cookie) else { continue };
+            assert!(open.get("process").is_some(), "{life:#?}\n{start}, {ready}: {open}");
+            during += 1;
+        }
+        if during > 20 {
+            return;
+        }
+    }
+    panic!("only {during} were closed while they were listed");
 }
 
 fn read_book(mut book: &File) -> Vec<Life> {

@@ -1,8 +1,11 @@
 //! What was open when tracing began, and whose process had shut down both directions before: data that comes then is
 //! answered with RST.
 
+use std::io::Read as _;
 use std::io::Write as _;
 use std::net::Shutdown;
+use std::net::TcpStream;
+use std::thread;
 
 use crate::can_trace;
 use crate::endings::some_data;
@@ -15,6 +18,12 @@ use crate::pairs::wait_for_state;
 use crate::resets::fin_to;
 use crate::sockets::State;
 use crate::tracer::Tracer;
+use crate::wire::ACK;
+use crate::wire::FIN;
+use crate::wire::Peer;
+use crate::wire::RST;
+use crate::wire::SYN;
+use crate::wire::Segment;
 
 /// The client, with some data received, has shut down both directions and is in this state; then the tracer starts, and
 /// data comes.
@@ -56,4 +65,37 @@ fn data_in_fin_wait1() {
 #[test]
 fn data_in_fin_wait2() {
     shut_down(State::FinWait2);
+}
+
+/// Data that had come before is no reason to reset: the peer only sends it again, and then resets itself.
+#[test]
+fn old_data_and_a_reset_in_fin_wait2() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    let peer = Peer::new();
+    let connecting = thread::spawn(|| TcpStream::connect(Peer::address()).unwrap());
+    peer.send(&peer.receive_with(SYN).answer(SYN | ACK));
+    let data = Segment { data: b"abc".to_vec(), ..peer.receive_with(ACK).answer(ACK) };
+    peer.send(&data);
+    let mut stream = connecting.join().unwrap();
+    let client = stream.local_addr().unwrap();
+    stream.read_exact(&mut [0; 3]).unwrap();
+    stream.shutdown(Shutdown::Both).unwrap();
+    let next = peer.receive_with(FIN).answer(ACK);
+    peer.send(&next);
+    wait_for_state(&stream, State::FinWait2);
+    let tracer = Tracer::start(&[]);
+    peer.send(&Segment { ack: next.ack, ..data });
+    assert_eq!(peer.receive().flags, ACK);
+    peer.send(&Segment { flags: RST | ACK, ..next });
+    wait_for_state(&stream, State::Close);
+    drop(stream);
+    let log = tracer.stop();
+    assert_eq!(log.events(namespace.netns).len(), 2, "{:#?}", log.events(namespace.netns));
+    log.event(namespace.netns, "open", client, Peer::address());
+    let close = log.event(namespace.netns, "close", client, Peer::address());
+    assert_eq!(close["closed_by"], "remote_reset", "{close}");
+    assert_bytes(close, 0, 3);
 }

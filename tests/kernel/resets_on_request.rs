@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::io::Write as _;
+use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::net::SocketAddrV4;
 use std::net::TcpListener;
@@ -94,6 +95,37 @@ fn a_connection_that_is_reset() {
     assert_eq!(sent["state"], "close", "{sent}");
     let received = log.event(namespace.netns, "reset", server, client);
     assert_eq!(received["state"], "established", "{received}");
+}
+
+/// The kernel ends a connection as if a reset had come when data comes for who does not want to receive any more; the
+/// reset is its own.
+#[test]
+fn data_for_who_has_shut_down_both_directions() {
+    if !can_trace() {
+        return;
+    }
+    let namespace = Namespace::enter();
+    let tracer = Tracer::start(&["-e", "close,reset"]);
+    let mut pair = Pair::new();
+    let (client, server) = pair.ends();
+    pair.client.shutdown(Shutdown::Both).unwrap();
+    wait_for_state(&pair.client, State::FinWait2);
+    pair.server.write_all(b"too late").unwrap();
+    wait_for_state(&pair.server, State::Close);
+    wait_for_state(&pair.client, State::Close);
+    drop(pair);
+    let log = tracer.stop();
+    let resets = log.events_of(namespace.netns, "reset");
+    assert_eq!(resets.len(), 2, "{resets:#?}");
+    for (direction, local, remote) in [("sent", client, server), ("received", server, client)] {
+        let reset = log.event(namespace.netns, "reset", local, remote);
+        assert_eq!(reset["direction"], direction, "{reset}");
+        assert_caller(reset);
+        let close = log.event(namespace.netns, "close", local, remote);
+        assert_eq!(reset["conn"], close["conn"], "{reset}");
+        let closed_by = if direction == "sent" { "local_reset" } else { "remote_reset" };
+        assert_eq!(close["closed_by"], closed_by, "{close}");
+    }
 }
 
 /// What is left of a socket that nobody holds is smaller than one, and has no process.

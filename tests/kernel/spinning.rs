@@ -1,5 +1,8 @@
 //! Callers that ask for the socket's error again and again: they may have it before the kernel has changed the state.
 
+use std::net::SocketAddr;
+use std::net::SocketAddrV4;
+use std::net::TcpListener;
 use std::os::fd::AsFd as _;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
@@ -9,8 +12,10 @@ use nix::errno::Errno;
 use nix::poll::PollFd;
 use nix::poll::PollFlags;
 use nix::poll::PollTimeout;
+use nix::sys::socket::SockFlag;
 use socket2::Socket;
 
+use crate::accepting_early::fast_open;
 use crate::calls::connect;
 use crate::calls::nonblocking_for;
 use crate::calls::take_error;
@@ -19,10 +24,16 @@ use crate::scene::Scene;
 use crate::scene::assert_failed;
 use crate::scene::assert_local;
 use crate::scene::assert_remote;
+use crate::sockets::State;
+use crate::sockets::accept4;
+use crate::sockets::tcp_info;
 use crate::wire::ACK;
+use crate::wire::HERE;
 use crate::wire::Peer;
 use crate::wire::RST;
 use crate::wire::SYN;
+use crate::wire::Segment;
+use crate::wire::THERE;
 
 /// As many as it takes for the two to meet.
 const ROUNDS: usize = 30;
@@ -115,6 +126,38 @@ fn reset_while_it_is_asked() {
     told.assert_counts(ROUNDS, 0, ROUNDS);
     for client in clients {
         let (_, close) = told.connected(client.into(), Peer::address());
+        assert_eq!(close["closed_by"], "remote_reset", "{close}");
+    }
+}
+
+/// With fast open it is accepted before the handshake is over, and then it is reset instead.
+#[test]
+fn reset_before_the_handshake_is_over_while_it_is_asked() {
+    let mut wire = None;
+    let scene = Scene::prepared(|| {
+        fast_open();
+        wire = Some(Peer::new());
+    });
+    let (Some(scene), Some(peer)) = (scene, wire) else { return };
+    let listener = TcpListener::bind((HERE, 0)).unwrap();
+    let SocketAddr::V4(server) = listener.local_addr().unwrap() else { unreachable!("IPv4") };
+    let clients: [_; ROUNDS] = std::array::from_fn(|round| {
+        let client = SocketAddrV4::new(THERE, 50_000 + u16::try_from(round).unwrap());
+        peer.send(&Segment { data: b"abc".to_vec(), ..Segment::syn(client, server) });
+        let syn_ack = peer.receive_with(SYN);
+        let accepted = Socket::from(accept4(&listener, SockFlag::empty()).unwrap());
+        assert_eq!(tcp_info(&accepted).tcpi_state, State::SynRecv as u8);
+        let reset = syn_ack.answer(RST | ACK);
+        let errno = while_asked(&accepted, by_getsockopt, || peer.send(&reset));
+        assert_eq!(errno, Errno::ECONNRESET);
+        client
+    });
+    scene.wait_for_closes(ROUNDS);
+    let told = scene.end();
+    told.assert_counts(0, ROUNDS, ROUNDS);
+    for client in clients {
+        told.log.event(told.netns, "accept", server.into(), client.into());
+        let close = told.log.event(told.netns, "close", server.into(), client.into());
         assert_eq!(close["closed_by"], "remote_reset", "{close}");
     }
 }
