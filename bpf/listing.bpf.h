@@ -123,8 +123,7 @@ static __noinline void held_by_current(struct sock *sk, struct connection *c)
 
 	identify(&owner, CL_BY_HOLDER);
 	judge_for(sk, c, &owner);
-	if (c->verdict)
-		announce(&owner);
+	announce(&owner);
 	give_owner(c, &owner);
 }
 

@@ -151,8 +151,7 @@ static __noinline void handle_transition(struct sock *sk, struct connection *c, 
 		c->generation++;
 	/* the beginning was not seen, and nobody was found to hold it: judged by what is known */
 	if (c->owner.attribution == CL_UNATTRIBUTED) {
-		if (READ_ONCE(shared.listing) && c->opened_by == CL_SIDE_UNKNOWN &&
-		    is_closing(sk, old_state, new_state))
+		if (READ_ONCE(shared.listing) && is_closing(sk, old_state, new_state))
 			held_by_current(sk, c);
 		else if (!c->tcp_state)
 			judge_socket(c, sk);
