@@ -49,6 +49,8 @@ pub struct Tracer {
     child: Child,
     lines: Arc<Lines>,
     reader: Option<JoinHandle<()>>,
+    /// Reads and writes can be seen on this kernel. Kept, for a forked child cannot ask: its lock may be another's.
+    sees_io: bool,
 }
 
 impl Tracer {
@@ -71,7 +73,9 @@ impl Tracer {
             let lines = Arc::clone(&lines);
             thread::spawn(move || read(stdout, &lines))
         };
-        let tracer = Self { child, lines, reader: Some(reader) };
+        let mut tracer = Self { child, lines, reader: Some(reader), sees_io: false };
+        let start = tracer.wait_for("start", |record| record["event"] == "start");
+        tracer.sees_io = start["hooks"].get("io").is_some();
         tracer.wait_for("ready", |record| record["event"] == "ready");
         tracer
     }
@@ -91,11 +95,9 @@ impl Tracer {
 
     /// Waits until it does: a moment after it was given a reason. Where they cannot be seen, it never does.
     pub fn wait_until_it_follows_io(&self) {
-        let start = parse(&self.lines.written.lock().unwrap().lines[0]);
-        if start["hooks"].get("io").is_none() {
-            return;
+        if self.sees_io {
+            wait_until(|| self.follows_io(), "following of reads and writes");
         }
-        wait_until(|| self.follows_io(), "following of reads and writes");
     }
 
     /// Sends it a signal.
