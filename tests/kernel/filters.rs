@@ -72,7 +72,8 @@ impl Traffic {
         let mapped = SocketAddr::new("::ffff:127.0.0.1".parse().unwrap(), server.port());
         let stream = TcpStream::connect(mapped).unwrap();
         drop((over_v4.accept().unwrap(), stream));
-        // A last connection that no filter here refuses would not prove an end; the stop drains.
+        // What is refused is not seen to end; the stop drains.
+        calls::wait_until_all_have_ended();
         Some(Self { log: tracer.stop(), netns: namespace.netns, child: pid })
     }
 

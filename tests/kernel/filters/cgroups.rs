@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process;
 
 use super::calls::filtered;
+use super::calls::wait_until_all_have_ended;
 use crate::can_trace;
 use crate::namespace::Namespace;
 use crate::namespace::v4;
@@ -98,6 +99,7 @@ fn check(
     if sum != 0 {
         tracer.wait_for_events(namespace.netns, "close", sum / 2);
     }
+    wait_until_all_have_ended();
     let log = tracer.stop();
     let events = log.events(namespace.netns);
     for ((pid, told), who) in pids.iter().zip(told).zip(["in it", "below it", "elsewhere"]) {

@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::calls::filtered;
+use super::calls::wait_until_all_have_ended;
 use crate::can_trace;
 use crate::namespace::Namespace;
 use crate::namespace::v4;
@@ -46,6 +47,7 @@ fn the_reader_of_the_pipe_is_not_told() {
     let stream = TcpStream::connect(server).unwrap();
     drop((listener.accept().unwrap(), stream));
     tracer.wait_for_events(namespace.netns, "close", 1);
+    wait_until_all_have_ended();
     let log = tracer.stop();
     let events = log.events(namespace.netns);
     assert_eq!(events.len(), 2, "{events:#?}");

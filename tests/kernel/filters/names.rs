@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use nix::sys::prctl::set_name;
 
 use super::calls::filtered;
+use super::calls::wait_until_all_have_ended;
 use crate::can_trace;
 use crate::namespace::Namespace;
 use crate::namespace::v4;
@@ -36,6 +37,7 @@ fn check(client: &CStr, names: &[u8], client_told: bool, server_told: bool) {
         let closes = usize::from(client_told) + usize::from(server_told);
         tracer.wait_for_events(namespace.netns, "close", closes);
     }
+    wait_until_all_have_ended();
     let log = tracer.stop();
     let (of_child, of_us): (Vec<_>, Vec<_>) =
         log.events(namespace.netns).into_iter().partition(|record| record["process"]["pid"] == pid);

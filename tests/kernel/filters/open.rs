@@ -3,6 +3,7 @@
 use std::process;
 
 use super::calls::filtered;
+use super::calls::wait_until_all_have_ended;
 use crate::can_trace;
 use crate::namespace::Namespace;
 use crate::pairs::Pair;
@@ -20,6 +21,7 @@ fn check(args: &[&str], client_told: bool, server_told: bool) {
     let (client, server) = pair.ends();
     let tracer = Tracer::start(args);
     drop(pair);
+    wait_until_all_have_ended();
     let log = tracer.stop();
     let events = log.events(namespace.netns);
     let mut told = 0;

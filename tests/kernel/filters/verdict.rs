@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use nix::sys::prctl::set_name;
 
 use super::calls::filtered;
+use super::calls::wait_until_all_have_ended;
 use crate::can_trace;
 use crate::namespace::Namespace;
 use crate::namespace::v4;
@@ -29,6 +30,7 @@ fn renamed(names: &str) -> Option<(Log, u64)> {
     if matches!(names, "before" | "!after") {
         tracer.wait_for_events(namespace.netns, "close", 2);
     }
+    wait_until_all_have_ended();
     Some((tracer.stop(), namespace.netns))
 }
 
@@ -53,7 +55,7 @@ fn the_close_follows_a_refusal() {
     }
 }
 
-/// Whose connection is refused by its ports has been described: that must not take the room of what is wanted.
+/// Who is refused by the peer's port is not described either: that would take the room of what is wanted.
 #[test]
 fn those_who_are_refused_do_not_fill_the_ring() {
     if !can_trace() {
@@ -99,6 +101,7 @@ fn only_what_was_asked_for_is_counted_as_filtered() {
         let listener = TcpListener::bind(v4()).unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         drop((listener.accept().unwrap(), stream));
+        wait_until_all_have_ended();
         let log = tracer.stop();
         assert_eq!(log.events(namespace.netns).len(), 0);
         assert!(filtered(&log) >= count, "{events}: {}", log.stop());
