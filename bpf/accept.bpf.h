@@ -281,8 +281,8 @@ static __always_inline bool has_left_tables(const struct connection *c)
 }
 
 /*
- * The same of what fast open lets a process have before it is established: its state is still its listener's, and
- * learns of it then.
+ * The current task reads or writes what fast open lets it have before it is established. The state is still the
+ * listener's then, and learns of it when it is.
  */
 static __always_inline void used_early(struct sock *sk)
 {

@@ -84,12 +84,9 @@ static __always_inline __u32 error_at_end(struct sock *sk, const struct tcp_sock
 	case ECONNABORTED: /* an administrator's */
 		return sk->sk_err;
 	}
+	if (is_closed_whole(sk, old_state))
+		return 0;
 	switch (old_state) {
-	case TCP_ESTABLISHED:
-	case TCP_CLOSE_WAIT:
-		if ((sk->sk_shutdown & SHUTDOWN_MASK) == SHUTDOWN_MASK)
-			return 0;
-		break;
 	case TCP_FIN_WAIT2:
 		if (has_flag(sk, SOCK_DONE) || has_flag(sk, SOCK_DEAD))
 			return 0;

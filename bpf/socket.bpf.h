@@ -36,6 +36,13 @@ static __always_inline struct socket *socket_of(const struct sock *sk)
 	return BPF_CORE_READ(sk, sk_socket);
 }
 
+/* Its process is closing it, in a state in which nothing else has both directions shut. */
+static __always_inline bool is_closed_whole(const struct sock *sk, __u8 old_state)
+{
+	return (old_state == TCP_ESTABLISHED || old_state == TCP_CLOSE_WAIT) &&
+	       (sk->sk_shutdown & SHUTDOWN_MASK) == SHUTDOWN_MASK;
+}
+
 static __always_inline bool is_unspecified(const __u8 ip[16])
 {
 	const __u64 *words = (const void *)ip;

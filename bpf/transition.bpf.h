@@ -125,8 +125,7 @@ static __always_inline bool is_closing(const struct sock *sk, __u8 old_state, __
 	case TCP_LAST_ACK:
 		return old_state == TCP_CLOSE_WAIT;
 	case TCP_CLOSE:
-		return (old_state == TCP_ESTABLISHED || old_state == TCP_CLOSE_WAIT) &&
-		       (sk->sk_shutdown & SHUTDOWN_MASK) == SHUTDOWN_MASK;
+		return is_closed_whole(sk, old_state);
 	}
 	return false;
 }
